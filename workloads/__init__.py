@@ -1,0 +1,1 @@
+"""What is measured: one folder per workload, each with a torch-free `config.py` beside its code."""
