@@ -1,0 +1,517 @@
+"""What a workload or a device implements, and the words they share with the harness.
+
+This is the only harness module that workloads import. It imports no torch, so the command line can read every
+description; tensors and modules appear here as `Any`, and the executors' side knows what they are.
+
+Roles, in one line each: the *harness* owns time, phases, stopping and recording; the *workload* owns data and model and
+says what one step is; the *executor* owns how a step runs on a device (gradients, optimizers, compilation, graphs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+
+from harness.errors import BenchError, DataError, RunFailed, UnavailableError, UsageError
+from harness.settings import Setting, setting, settings_of
+
+__all__ = [
+    "Available",
+    "BenchError",
+    "Better",
+    "Capabilities",
+    "Context",
+    "DataError",
+    "DataIdentity",
+    "Description",
+    "Device",
+    "DeviceEvent",
+    "DeviceKind",
+    "Executor",
+    "Geometry",
+    "HostBatch",
+    "Kind",
+    "Metric",
+    "MetricSpec",
+    "Mode",
+    "ModeKind",
+    "Model",
+    "OptimizerSpec",
+    "Role",
+    "RunFailed",
+    "Schedule",
+    "Setting",
+    "Step",
+    "StepStats",
+    "TableEngine",
+    "TimingScope",
+    "Unavailable",
+    "UnavailableError",
+    "UsageError",
+    "Work",
+    "Workload",
+    "setting",
+    "settings_of",
+]
+
+ModeKind = Literal["steady", "pass", "driven"]
+TimingScope = Literal["compute", "compute+input", "end_to_end"]
+DeviceKind = Literal["hardware", "emulated", "stand-in"]
+Better = Literal["higher", "lower", "none"]
+Role = Literal["primary", "gate", "info"]
+Kind = Literal["ratio", "difference", "exact"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """A metric a workload declares: unit, which way is better, its role in a comparison, and how it compares.
+
+    `ratio` compares by quotient (rates, seconds), `difference` by subtraction (AUC, log loss), `exact` by equality.
+    """
+
+    name: str
+    unit: str
+    better: Better
+    role: Role = "info"
+    kind: Kind = "ratio"
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """What a workload does in one mode.
+
+    `steady` repeats a step until told to stop; `pass` goes once through its work and is done; `driven` hands the
+    clock to something outside (LoadGen, storage emulation) and only reports what happened.
+    """
+
+    kind: ModeKind
+    help: str = ""
+    timing_scopes: tuple[TimingScope, ...] = ("compute",)
+    sample: str = "samples"  # what one sample is called: samples, requests, rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """All the command line needs to know of a workload, free of torch.
+
+    `workload` is the class, or its place as text (`"package.module:Class"`) so that it is imported in the worker
+    only. `version` is raised when numbers stop being comparable. `run_defaults` are the workload's own defaults of
+    run settings (`epochs`, `warmup`, …), by mode; the key `*` holds for every mode.
+    """
+
+    name: str
+    version: int
+    summary: str
+    config: type
+    workload: str | type
+    modes: Mapping[str, Mode]
+    metrics: tuple[MetricSpec, ...] = ()
+    run_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def default_mode(self) -> str:
+        return next(iter(self.modes))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step did. `samples` were asked of the device (it may still be at work on them).
+
+    `done`: a `pass` has gone through its work. `epoch_end`: the next step begins a new epoch.
+    """
+
+    samples: int
+    done: bool = False
+    epoch_end: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What one step must do at least, from its definition and not from its implementation.
+
+    `flops` floating-point operations; `stream_bytes` read and written in order; `gathered_rows` random row accesses of
+    `row_bytes` each (reads and updates count one each); `disk_bytes` read from storage.
+    """
+
+    flops: float = 0.0
+    stream_bytes: float = 0.0
+    gathered_rows: float = 0.0
+    row_bytes: float = 0.0
+    disk_bytes: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataIdentity:
+    """Which rows a run saw. Two runs are comparable only where `fingerprint` agrees.
+
+    `kind`: `manifest` (a data set's own checksum), `full` (hash of every byte), `sampled` (huge files), `generated`
+    (the generator's version and spec). `rules` names the preprocessing that changes quality.
+    """
+
+    fingerprint: str
+    kind: Literal["manifest", "full", "sampled", "generated"]
+    rows: int | None = None
+    description: str = ""
+    rules: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A measured value of a declared or ad-hoc metric. `value` is None where it is undefined."""
+
+    name: str
+    value: float | None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class Context(Protocol):
+    """What the harness gives a workload. Valid from `setup` to `close`."""
+
+    config: Any  # the workload's Config, resolved
+    mode: str
+    device: Device
+    timing_scope: TimingScope
+    seed: int  # of this repeat: initialisation and order
+    data_seed: int  # of the experiment: generated rows
+    repeat: int
+    rank: int
+    world_size: int
+    data: Path | None  # --data
+    init_from: Path | None  # --init-from
+    cache_dir: Path  # parsed inputs, shared by runs
+    output_dir: Path  # this run's artifacts
+
+    def identify(self, identity: DataIdentity) -> None:
+        """Records which rows this run uses. Call it in `setup`, once the data is known."""
+
+    def timer(self, name: str) -> AbstractContextManager[None]:
+        """A named host timer of the harness; its total becomes the metric `NAME_s`."""
+
+    def metric(self, name: str, value: float | None, **labels: str) -> None:
+        """Records one number in the phase that runs now."""
+
+    def series(self, name: str, axis: str, unit: str, x: Sequence[float], y: Sequence[float | None]) -> None:
+        """Records numbers over an axis."""
+
+    def progress(self, done: float, total: float | None, unit: str) -> None:
+        """Says how far a long part of set-up or evaluation is; cheap, rate-limited by the harness."""
+
+    def engine(self, **facts: Any) -> None:
+        """Records what was really used: `engine_resolved="eager"`, `compile="off: no C++ compiler"`, …"""
+
+    def log(self, text: str, level: Literal["info", "warning"] = "info") -> None:
+        """A line of the run's log."""
+
+    def artifact(self, kind: str, path: Path) -> None:
+        """Registers a finished file under `output_dir`."""
+
+    def should_stop(self) -> bool:
+        """True once the person or a limit asked to stop; long set-ups and `driven` modes look at it."""
+
+    def shared(self, key: str, make: Callable[[], T]) -> T:
+        """An object that outlives this cell in its worker (a mapped trace); made once per key."""
+
+
+@runtime_checkable
+class Workload(Protocol):
+    """One repeat of one cell. Made with no arguments, then `setup`.
+
+    A workload never times itself, never prints, and never writes the database. Steps of `steady` and `pass` modes must
+    not wait for the device; `evaluate` may. `driven` modes implement `drive` instead of `step`.
+    """
+
+    def setup(self, context: Context) -> None: ...
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Before the first step of an epoch: shuffle, stage. Outside the clock in scope `compute`, inside otherwise."""
+
+    def step(self) -> Step: ...
+
+    def drive(self, observe: Callable[[int, float], None]) -> None:
+        """`driven` modes: runs under an outside clock; calls `observe(samples, seconds)` per completed request."""
+
+    def evaluate(self) -> Sequence[Metric]:
+        """Quality on the held-out rows, computed exactly, outside the clock. Empty where there is none."""
+
+    def synchronize(self) -> None:
+        """Waits until all work asked for is done."""
+
+    def work_per_step(self) -> Work | None:
+        """The least work of a step, or None where no bound applies."""
+
+    def state_dict(self) -> Mapping[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
+
+    @classmethod
+    def setup_key(cls, config: Any) -> str | None:
+        """Cells of a `pass` mode with the same key may share a worker; None: always a worker of its own."""
+
+
+class BaseWorkload:
+    """The parts of `Workload` that most workloads leave alone."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        return None
+
+    def drive(self, observe: Callable[[int, float], None]) -> None:
+        raise NotImplementedError(f"{type(self).__name__} has no driven mode")
+
+    def evaluate(self) -> Sequence[Metric]:
+        return ()
+
+    def synchronize(self) -> None:
+        return None
+
+    def work_per_step(self) -> Work | None:
+        return None
+
+    def state_dict(self) -> Mapping[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+    @classmethod
+    def setup_key(cls, config: Any) -> str | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Available:
+    """A device that can run. `details`: name, count, driver, versions, and what else `bench doctor` shows."""
+
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unavailable:
+    """A device that cannot run, in one sentence, and what to do about it.
+
+    `state` tells three cases apart: nothing installed, installed without a card, and not built yet.
+    """
+
+    reason: str
+    hint: str
+    state: Literal["not installed", "no card", "not built", "broken"] = "not installed"
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What an executor of this device can take."""
+
+    static_shapes: bool = False  # every call must repeat the first call's shapes
+    jagged: bool = True
+    graphs: bool = False
+    max_samples_per_call: int | None = None
+    optimizers: tuple[str, ...] = ("sgd", "adagrad")
+    precisions: tuple[str, ...] = ("fp32",)
+    asynchronous: bool = False
+
+
+class DeviceEvent(Protocol):
+    """A point in the device's stream of work."""
+
+    def ready(self) -> bool: ...
+
+    def seconds_since(self, earlier: DeviceEvent) -> float:
+        """Device time between two events; both must be ready."""
+
+
+@runtime_checkable
+class Device(Protocol):
+    """Where a run happens. Constructed with an index or None; constructing and reading attributes imports no torch.
+
+    `probe`, `environment` and `interpreter` serve the parent (probe runs in a child process, because a vendor's
+    package may crash on import); everything else is the worker's side and comes after `open`.
+    """
+
+    name: str
+    device_kind: DeviceKind  # `hardware` only when proven
+    capabilities: Capabilities
+
+    def probe(self) -> Available | Unavailable: ...
+
+    def environment(self) -> Mapping[str, str]:
+        """Variables the worker is started with."""
+
+    def interpreter(self) -> str | None:
+        """A Python of its own (the Poplar SDK's), or None for ours."""
+
+    def open(self, *, threads: int | None, seed: int) -> None:
+        """Selects the card, sets and verifies thread counts, seeds the framework."""
+
+    def synchronize(self) -> None: ...
+
+    def record_event(self) -> DeviceEvent: ...
+
+    def memory_peak_bytes(self) -> int | None: ...
+
+    def describe(self) -> Mapping[str, Any]:
+        """What it is: name, driver, framework versions, threads asked and verified."""
+
+    def ceilings(self) -> Mapping[str, float | None]:
+        """Measured limits: `matrix_flops{precision}`, `stream_bytes_per_s`, `gather_rows_per_s`, …; takes seconds."""
+
+    def executor(
+        self,
+        model: Model,
+        geometry: Geometry,
+        *,
+        precision: str,
+        compile: str,
+        optimizer: OptimizerSpec,
+    ) -> Executor: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """How many samples one executor call takes, and how often it updates the weights.
+
+    `global_batch` samples make one update; a call makes `device_iterations` of them.
+    """
+
+    micro_batch: int
+    replicas: int = 1
+    gradient_accumulation: int = 1
+    device_iterations: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("micro_batch", "replicas", "gradient_accumulation", "device_iterations"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"geometry: {name} must be at least 1, not {getattr(self, name)}")
+
+    @property
+    def global_batch(self) -> int:
+        return self.micro_batch * self.replicas * self.gradient_accumulation
+
+    @property
+    def call_samples(self) -> int:
+        return self.global_batch * self.device_iterations
+
+    @property
+    def updates_per_call(self) -> int:
+        return self.device_iterations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerSpec:
+    """An optimizer by name and numbers; each executor maps it to its own, and refuses what it cannot map."""
+
+    name: str
+    learning_rate: float
+    eps: float = 1e-10
+    initial_accumulator: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Learning rate by update: linear warm-up, constant, then polynomial decay (facebookresearch/dlrm: power 2)."""
+
+    learning_rate: float
+    warmup_updates: int = 0
+    decay_start: int | None = None
+    decay_updates: int = 0
+    power: float = 2.0
+
+    def at(self, update: int) -> float:
+        """The rate of the update with this index, from 0."""
+        if update < self.warmup_updates:
+            return self.learning_rate * (update + 1) / self.warmup_updates
+        if self.decay_start is None or self.decay_updates <= 0 or update < self.decay_start:
+            return self.learning_rate
+        left = max(0.0, 1.0 - (update - self.decay_start) / self.decay_updates)
+        return float(self.learning_rate * left**self.power)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostBatch:
+    """Samples in host memory, as tensors with samples in dimension 0.
+
+    `inputs` go to the dense module in order, `ids` to the table engine, `labels` to the loss. `rows` are valid; what
+    lies behind them is padding that must count nowhere.
+    """
+
+    inputs: tuple[Any, ...]
+    ids: tuple[Any, ...]
+    labels: Any | None
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStats:
+    """What was trained since the last drain. `loss_mean` is over the valid samples; None without samples."""
+
+    samples: int
+    updates: int
+    loss_mean: float | None
+
+
+class TableEngine(Protocol):
+    """Embedding tables outside autograd: gather a leaf, then apply its gradient row by row.
+
+    `state_dict` holds one float32 tensor [rows, width] per table under its canonical name, however the engine stores
+    them, so that any engine loads any other's.
+    """
+
+    def lookup(self, ids: tuple[Any, ...]) -> Any:
+        """The rows of `ids` as a leaf that requires a gradient, [B, tables, width]."""
+
+    def apply(self, grad: Any, learning_rate: float) -> None:
+        """Updates the rows of the last lookup with the leaf's gradient."""
+
+    def state_dict(self) -> Mapping[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+class Model(Protocol):
+    """A dense module and its tables. `dense(*inputs, leaf)` gives logits [B]; `loss(logits, labels)` is a mean."""
+
+    dense: Any
+    tables: TableEngine
+
+    def loss(self, logits: Any, labels: Any) -> Any: ...
+
+    def probabilities(self, logits: Any) -> Any: ...
+
+
+class Executor(Protocol):
+    """Runs a model on a device. No workload's loop calls `backward` or asks which device it is."""
+
+    geometry: Geometry
+
+    def prepare(self, train_example: HostBatch | None, eval_example: HostBatch | None, schedule: Schedule) -> None:
+        """Compiles, captures graphs, touches memory. Timed as set-up (`compile_s`); changes no weight."""
+
+    def resolved(self) -> Mapping[str, Any]:
+        """What is really used, for the record: `engine_resolved`, `precision`, `compile`, …"""
+
+    def stage(self, batch: HostBatch) -> Any:
+        """The batch where the device wants it. The result stays valid until the executor closes."""
+
+    def train_call(self, staged: Any) -> None:
+        """`geometry.updates_per_call` updates. Does not wait for the device."""
+
+    def drain(self) -> StepStats:
+        """Waits, and says what was trained since the last drain."""
+
+    def infer_call(self, staged: Any, valid_rows: int) -> Any:
+        """Probabilities [valid_rows], float32, in host memory."""
+
+    def state_dict(self) -> Mapping[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
