@@ -105,7 +105,7 @@ def decode(line: bytes) -> Event | Garbage:
         ("samples", int),
         ("epoch", _NUMBER),
     ):
-        if not isinstance(data.get(name), types) or isinstance(data.get(name), bool):  # type: ignore[arg-type]
+        if not isinstance(data.get(name), types) or isinstance(data.get(name), bool):
             return _garbage(f"{kind}: {name} is {data.get(name)!r}", line)
     body = {key: value for key, value in data.items() if key not in _ENVELOPE}
     for name, (allowed, required) in _SCHEMA[kind].items():

@@ -217,6 +217,8 @@ def allowed_cpus(pids: Iterable[int], root: Path = ROOT) -> tuple[int, ...] | No
     """Every core that any thread of these processes may run on; None where it cannot be read.
 
     All threads are asked, because OpenMP may bind the main thread to one core and the others elsewhere.
+    A process that nobody bound is listed with every core that the machine could ever have, so the list is cut
+    to those that are online (a container may number them otherwise: then it stays as it is).
     """
     cpus: set[int] = set()
     for pid in pids:
@@ -225,7 +227,16 @@ def allowed_cpus(pids: Iterable[int], root: Path = ROOT) -> tuple[int, ...] | No
             for line in status.splitlines():
                 if line.startswith("Cpus_allowed_list:"):
                     cpus.update(parse_cpu_list(line.partition(":")[2]))
-    return tuple(sorted(cpus)) or None
+    online = online_cpus(root)
+    return tuple(sorted(cpus & set(online) if online is not None else cpus)) or tuple(sorted(cpus)) or None
+
+
+def online_cpus(root: Path = ROOT) -> tuple[int, ...] | None:
+    text = read_text(root / "sys/devices/system/cpu/online")
+    try:
+        return None if not text else parse_cpu_list(text)
+    except ValueError:
+        return None
 
 
 def read_pressure_s(resource: str, root: Path = ROOT) -> float | None:

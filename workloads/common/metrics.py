@@ -63,9 +63,7 @@ def log_loss(
     From logits it is exact for any size of logit. Probabilities are first clipped to [eps, 1 - eps] with the eps
     of their own dtype, as scikit-learn does, so that a saturated sigmoid costs much but not infinity.
     """
-    truth = _checked_labels(labels)
-    clipped, raw = _predictions(truth, probabilities, logits)
-    return _mean(_losses(truth, clipped, raw))
+    return _mean(_judge(_checked_labels(labels), probabilities, logits).losses)
 
 
 def normalized_entropy(loss: float | None, click_rate: float | None) -> float | None:
@@ -89,20 +87,17 @@ def click_quality(
     prediction is not finite, ValueError when shapes, labels or probabilities are impossible.
     """
     truth = _checked_labels(labels)
-    probability, raw = _predictions(truth, probabilities, logits)
-    clicks, others = _tie_groups(truth, probability if raw is None else raw)
-    loss = _mean(_losses(truth, probability, raw))
-    chance = _sigmoid(raw) if raw is not None else probability
-    click_rate = _mean(truth)
-    called_click = chance > ACCURACY_THRESHOLD if raw is None else raw > 0.0
+    judged = _judge(truth, probabilities, logits)
+    clicks, others = _tie_groups(truth, judged.scores)
+    loss, click_rate, mean_probability = _mean(judged.losses), _mean(truth), _mean(judged.probabilities)
     return {
         "auc": _auc_of_groups(clicks, others),
         "auc_standard_error": _delong_of_groups(clicks, others),
         "log_loss": loss,
         "normalized_entropy": normalized_entropy(loss, click_rate),
-        "accuracy": _mean(called_click == truth),
+        "accuracy": _mean((judged.probabilities > ACCURACY_THRESHOLD) == truth),
         "accuracy_majority": None if click_rate is None else max(click_rate, 1.0 - click_rate),
-        "calibration": _mean(chance) / click_rate if click_rate else None,  # type: ignore[operator]  # both have rows
+        "calibration": mean_probability / click_rate if mean_probability is not None and click_rate else None,
     }
 
 
@@ -174,33 +169,34 @@ def _group_starts(ascending: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
     return np.concatenate((np.zeros(1, np.intp), changes))
 
 
-def _losses(labels: Floats, probability: Floats, logits: Floats | None) -> Floats:
-    if logits is not None:
-        return np.maximum(logits, 0.0) - labels * logits + np.log1p(np.exp(-np.abs(logits)))
-    return -(labels * np.log(probability) + (1.0 - labels) * np.log1p(-probability))
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    shrunk = np.exp(-np.abs(logits))
-    return np.where(logits >= 0.0, 1.0, shrunk) / (1.0 + shrunk)
-
-
 def _mean(values: npt.NDArray[np.generic]) -> float | None:
     return float(np.mean(values)) if values.size else None
 
 
-def _predictions(
-    labels: Floats, probabilities: npt.ArrayLike | None, logits: npt.ArrayLike | None
-) -> tuple[Floats, Floats | None]:
+@dataclass(frozen=True)
+class _Judged:
+    """Predictions in the three forms that the metrics need."""
+
+    scores: Floats  # [n] what orders the rows
+    probabilities: Floats  # [n]
+    losses: Floats  # [n] nats
+
+
+def _judge(labels: Floats, probabilities: npt.ArrayLike | None, logits: npt.ArrayLike | None) -> _Judged:
     if (probabilities is None) == (logits is None):
-        raise ValueError("give either probabilities or logits, not both and not neither")
+        raise ValueError("give either probabilities or logits, one of the two")
     if logits is not None:
         raw = _checked_scores(logits, "logits")
         _same_length(labels, raw, "labels", "logits")
-        return raw, raw
+        shrunk = np.exp(-np.abs(raw))  # never overflows
+        losses = np.maximum(raw, 0.0) - labels * raw + np.log1p(shrunk)
+        return _Judged(raw, np.where(raw >= 0.0, 1.0, shrunk) / (1.0 + shrunk), losses)
     chance = _checked_probabilities(probabilities)
     _same_length(labels, chance, "labels", "probabilities")
-    return chance, None
+    given = np.asarray(probabilities).dtype
+    eps = float(np.finfo(given if given.kind == "f" else np.float64).eps)
+    clipped = np.clip(chance, eps, 1.0 - eps)
+    return _Judged(chance, chance, -(labels * np.log(clipped) + (1.0 - labels) * np.log1p(-clipped)))
 
 
 def _checked_labels(labels: npt.ArrayLike) -> Floats:
