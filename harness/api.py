@@ -40,6 +40,7 @@ __all__ = [
     "ModeKind",
     "Model",
     "OptimizerSpec",
+    "Part",
     "Role",
     "RunFailed",
     "Schedule",
@@ -63,6 +64,7 @@ DeviceKind = Literal["hardware", "emulated", "stand-in"]
 Better = Literal["higher", "lower", "none"]
 Role = Literal["primary", "gate", "info"]
 Kind = Literal["ratio", "difference", "exact"]
+Part = Literal["validation", "test"]
 T = TypeVar("T")
 
 
@@ -235,8 +237,17 @@ class Workload(Protocol):
     def drive(self, observe: Callable[[int, float], None]) -> None:
         """`driven` modes: runs under an outside clock; calls `observe(samples, seconds)` per completed request."""
 
-    def evaluate(self) -> Sequence[Metric]:
-        """Quality on the held-out rows, computed exactly, outside the clock. Empty where there is none."""
+    def evaluate(self, part: Part) -> Sequence[Metric]:
+        """Quality on held-out rows, computed exactly, outside the clock. Empty where there is none.
+
+        Called with `validation` while training goes on (for targets and selection) and with `test` at the end.
+        """
+
+    def epoch_samples(self) -> int | None:
+        """Samples of one epoch or of a whole pass, for fractions of epochs and the time left; None if unknown."""
+
+    def training_loss(self) -> float | None:
+        """Mean loss since it was last asked, None where there is none. May wait for the device."""
 
     def synchronize(self) -> None:
         """Waits until all work asked for is done."""
@@ -264,8 +275,14 @@ class BaseWorkload:
     def drive(self, observe: Callable[[int, float], None]) -> None:
         raise NotImplementedError(f"{type(self).__name__} has no driven mode")
 
-    def evaluate(self) -> Sequence[Metric]:
+    def evaluate(self, part: Part) -> Sequence[Metric]:
         return ()
+
+    def epoch_samples(self) -> int | None:
+        return None
+
+    def training_loss(self) -> float | None:
+        return None
 
     def synchronize(self) -> None:
         return None

@@ -117,9 +117,7 @@ def _memory_limit_bytes(level: Path) -> int | None:
 
 
 def _throttling(level: Path) -> Throttling | None:
-    fields = dict(
-        line.split(" ", 1) for line in (read_text(level / "cpu.stat") or "").splitlines() if " " in line
-    )
+    fields = dict(line.split(" ", 1) for line in (read_text(level / "cpu.stat") or "").splitlines() if " " in line)
     periods = fields.get("nr_throttled", "")
     if not periods.isdigit():
         return None

@@ -1,4 +1,4 @@
-"""Linux's /proc and /sys as plain numbers: processor times, process trees, pressure and memory.
+"""Linux's /proc and /sys as plain numbers: processor times, pressure, load and memory.
 
 Read directly rather than through psutil where one file answers several questions: the kernel walks every
 interrupt counter of every core for each reading of /proc/stat, which costs milliseconds on large hosts, and the
@@ -9,7 +9,6 @@ own trees; every file that is missing, forbidden or not as expected reads as Non
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,18 +77,6 @@ class MachineTimes:
         return sum((self.cores[cpu] for cpu in chosen), CpuTimes())
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessTimes:
-    """One process in /proc/PID/stat. `started` (clock ticks since boot) tells a reused pid from the first one."""
-
-    pid: int
-    parent: int
-    started: int
-    own_cpu_s: float  # user and system, all its threads
-    reaped_cpu_s: float  # of children that ended and were waited for, and theirs
-    rss_bytes: int
-
-
 def read_text(path: Path) -> str | None:
     """The file's text, or None where it is missing, forbidden or not text."""
     try:
@@ -139,96 +126,6 @@ def read_machine_times(root: Path = ROOT) -> MachineTimes | None:
             switches = int(line.split()[1])
             break  # the long interrupt lines are of no use here
     return MachineTimes(cores, switches) if cores else None
-
-
-def read_process(pid: int, root: Path = ROOT) -> ProcessTimes | None:
-    """/proc/PID/stat, or None where the process is gone."""
-    text = read_text(root / "proc" / str(pid) / "stat")
-    if text is None or ")" not in text:
-        return None
-    # The command stands in brackets and may hold spaces and brackets: what follows the last one is regular.
-    fields = text[text.rindex(")") + 2 :].split()
-    if len(fields) < 22:
-        return None
-    ticks = clock_ticks_per_s()
-    return ProcessTimes(
-        pid=pid,
-        parent=int(fields[1]),
-        started=int(fields[19]),
-        own_cpu_s=(int(fields[11]) + int(fields[12])) / ticks,
-        reaped_cpu_s=(int(fields[13]) + int(fields[14])) / ticks,
-        rss_bytes=int(fields[21]) * os.sysconf("SC_PAGE_SIZE"),
-    )
-
-
-def process_tree(pids: Iterable[int], root: Path = ROOT) -> tuple[int, ...]:
-    """`pids` and all their living descendants, in ascending order; those that are gone are left out.
-
-    Uses the kernel's lists of children where it keeps them (CONFIG_PROC_CHILDREN), else scans all processes.
-    """
-    found = {pid for pid in pids if (root / "proc" / str(pid)).is_dir()}
-    if not found:
-        return ()
-    children = _children_by_scan(root) if _children(next(iter(found)), root) is None else None
-    waiting = list(found)
-    while waiting:
-        pid = waiting.pop()
-        below = children.get(pid, ()) if children is not None else (_children(pid, root) or ())
-        for child in below:
-            if child not in found:
-                found.add(child)
-                waiting.append(child)
-    return tuple(sorted(found))
-
-
-def _children(pid: int, root: Path) -> tuple[int, ...] | None:
-    """The children of all threads of a process, or None where this kernel does not list them."""
-    listed = False
-    children: list[int] = []
-    for task in thread_ids(pid, root):
-        text = read_text(root / "proc" / str(pid) / "task" / str(task) / "children")
-        if text is not None:
-            listed = True
-            children += [int(word) for word in text.split()]
-    return tuple(children) if listed else None
-
-
-def _children_by_scan(root: Path) -> dict[int, list[int]]:
-    children: dict[int, list[int]] = defaultdict(list)
-    for pid in _numbered(root / "proc"):
-        process = read_process(pid, root)
-        if process is not None:
-            children[process.parent].append(pid)
-    return children
-
-
-def thread_ids(pid: int, root: Path = ROOT) -> tuple[int, ...]:
-    return tuple(_numbered(root / "proc" / str(pid) / "task"))
-
-
-def _numbered(folder: Path) -> list[int]:
-    try:
-        return sorted(int(name) for name in os.listdir(folder) if name.isdigit())
-    except OSError:
-        return []
-
-
-def allowed_cpus(pids: Iterable[int], root: Path = ROOT) -> tuple[int, ...] | None:
-    """Every core that any thread of these processes may run on; None where it cannot be read.
-
-    All threads are asked, because OpenMP may bind the main thread to one core and the others elsewhere.
-    A process that nobody bound is listed with every core that the machine could ever have, so the list is cut
-    to those that are online (a container may number them otherwise: then it stays as it is).
-    """
-    cpus: set[int] = set()
-    for pid in pids:
-        for task in thread_ids(pid, root):
-            status = read_text(root / "proc" / str(pid) / "task" / str(task) / "status") or ""
-            for line in status.splitlines():
-                if line.startswith("Cpus_allowed_list:"):
-                    cpus.update(parse_cpu_list(line.partition(":")[2]))
-    online = online_cpus(root)
-    return tuple(sorted(cpus & set(online) if online is not None else cpus)) or tuple(sorted(cpus)) or None
 
 
 def online_cpus(root: Path = ROOT) -> tuple[int, ...] | None:
