@@ -20,6 +20,7 @@ from harness.settings import Setting, setting, settings_of
 
 __all__ = [
     "Available",
+    "BaseWorkload",
     "BenchError",
     "Better",
     "Capabilities",
@@ -162,7 +163,7 @@ class DataIdentity:
     rules: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Metric:
     """A measured value of a declared or ad-hoc metric. `value` is None where it is undefined."""
 

@@ -118,7 +118,7 @@ def load_plugin(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         del sys.modules[name]
         raise UsageError(
             f"plug-in {path} does not import: {type(problem).__name__}: {problem}",

@@ -118,6 +118,8 @@ class RunSettings:
             parse_cpus(self.cpus)
 
 
+DEFAULT_SECONDS = 10.0  # of a steady mode that is given no end
+STOP_KEYS = ("steps", "samples", "epochs", "seconds")
 PROTOCOL_KEYS = tuple(item.name for item in settings_of(RunSettings) if item.kind == "identity")
 
 
@@ -222,6 +224,9 @@ def resolve(
             chosen[key] = value
             origins[key] = f"workload {description.name}"
     chosen["mode"] = mode
+    if description.modes[mode].kind == "steady" and not any(chosen.get(key) for key in STOP_KEYS):
+        chosen["seconds"] = DEFAULT_SECONDS
+        origins["seconds"] = "default"
     run_settings = settings.build(
         RunSettings, mode, {key: value for key, value in chosen.items() if key in run_keys}, where="the run"
     )

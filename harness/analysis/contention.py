@@ -6,6 +6,7 @@ judged again. What the thresholds mean, and why they are where they are, is told
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 # Processor time is counted in ticks of 10 ms, and each process's last tick may fall on either side of a reading:
@@ -36,6 +37,8 @@ CPU_PRESSURE_SHARE = 0.20
 
 # More processor time than the threads asked for could use: a library started its own.
 SURPLUS_CPU_FACTOR = 1.25
+
+MOST_LISTED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,22 @@ def judge(reading: ContentionReading | None, cores_used: int | None = None) -> t
     return False, None
 
 
+def judge_card(other_pids: Iterable[Sequence[int] | None]) -> tuple[bool | None, str | None]:
+    """The same for an accelerator: whether other processes computed on the card, by what each sample saw.
+
+    One that only holds memory there cannot be told from one that waits for its next batch, so both count.
+    """
+    seen = [pids for pids in other_pids if pids is not None]
+    if not seen:
+        return None, "other processes on the card cannot be listed here"
+    strangers = sorted({pid for pids in seen for pid in pids})
+    if not strangers:
+        return False, None
+    listed = ", ".join(str(pid) for pid in strangers[:MOST_LISTED])
+    more = "" if len(strangers) <= MOST_LISTED else f" and {len(strangers) - MOST_LISTED} more"
+    return True, f"other processes were on the card: {listed}{more}"
+
+
 def surplus_threads(reading: ContentionReading, cores_used: int) -> str | None:
     """A warning when the run used more processor time than its threads could: a library started its own.
 
@@ -99,8 +118,8 @@ def surplus_threads(reading: ContentionReading, cores_used: int) -> str | None:
     used = reading.worker_cpu_per_wall
     if used is None or reading.wall_s < SHORTEST_JUDGED_S or used <= cores_used * SURPLUS_CPU_FACTOR:
         return None
-    threads = "1 thread" if cores_used == 1 else f"{cores_used} threads"
-    return f"the worker used {used:.1f} cores though {threads} were asked for: a library runs threads of its own"
+    asked = "1 thread was" if cores_used == 1 else f"{cores_used} threads were"
+    return f"the worker used {used:.1f} cores though {asked} asked for: a library runs threads of its own"
 
 
 def _used(reading: ContentionReading, cores_used: int | None) -> int | None:

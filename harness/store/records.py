@@ -70,6 +70,10 @@ class RunRecord:
     environment_hash: str | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     face: str | None = None  # dashboard, plain or none
+    exit_code: int | None = None
+    contention: Mapping[str, Any] = field(default_factory=dict)  # the measured load that `contended` was judged by
+    log_path: str | None = None
+    resumed_from: str | None = None  # the checkpoint it went on from
     metrics: tuple[MetricRecord, ...] = ()
 
     def metric(self, key: str) -> MetricRecord | None:
@@ -101,12 +105,15 @@ class CellRecord:
     data: Mapping[str, Any] = field(default_factory=dict)
     engine: Mapping[str, Any] = field(default_factory=dict)
     profile: str | None = None
+    mode_kind: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
     runs: tuple[RunRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentRecord:
-    """One invocation of `bench run`, `bench sweep` or `bench ab`. `interleaved`: its repeats alternate between cells."""
+    """One invocation of `bench run`, `sweep`, `ab` or `calibrate`. `interleaved`: repeats alternate between cells."""
 
     id: str
     command: str  # run, sweep, ab, calibrate
@@ -122,6 +129,10 @@ class ExperimentRecord:
     tags: tuple[str, ...] = ()
     note: str | None = None
     host: str | None = None
+    face: str | None = None
+    message: str | None = None  # why it did not end `done`
+    ended_at: str | None = None
+    exit_code: int | None = None
     cells: tuple[CellRecord, ...] = ()
 
 
@@ -135,6 +146,60 @@ class SeriesRecord:
     x: tuple[float, ...]
     y: tuple[float | None, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """One run in a list. `metrics` holds those that were asked for and are there, by key."""
+
+    id: str
+    cell_id: str
+    experiment_id: str
+    created_at: str
+    command: str
+    workload: str
+    mode: str
+    label: str
+    device: str
+    device_kind: str | None
+    timing_scope: str
+    profile: str | None
+    params_hash: str
+    repeat: int
+    order_index: int
+    status: RunStatus
+    reason: str | None = None
+    started_at: str | None = None
+    wall_s: float | None = None
+    contended: bool | None = None
+    contention_reason: str | None = None
+    host: str | None = None
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+    metrics: Mapping[str, MetricRecord] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentSummary:
+    """One experiment in a list, with what its cells have in common as sets and its runs as counts."""
+
+    id: str
+    command: str
+    created_at: str
+    status: Literal["running", "done", "failed", "interrupted", "lost"]
+    workloads: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    cells: int = 0
+    runs: int = 0
+    runs_ok: int = 0
+    runs_contended: int = 0
+    argv: tuple[str, ...] = ()
+    interleaved: bool = False
+    host: str | None = None
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+    message: str | None = None
+    ended_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

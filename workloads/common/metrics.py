@@ -1,4 +1,4 @@
-"""Quality of click predictions: exact ROC AUC with its standard error, log loss, normalised entropy, accuracy, calibration.
+"""Quality of click predictions: exact ROC AUC and its standard error, log loss, normalised entropy, calibration.
 
 Everything is computed in 64-bit floats over exactly the rows given, ties included; what is undefined is None.
 Predictions that are not finite are an error, because every number made from them would be nonsense.
@@ -169,7 +169,7 @@ def _group_starts(ascending: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
     return np.concatenate((np.zeros(1, np.intp), changes))
 
 
-def _mean(values: npt.NDArray[np.generic]) -> float | None:
+def _mean(values: npt.NDArray[np.float64] | npt.NDArray[np.bool_]) -> float | None:
     return float(np.mean(values)) if values.size else None
 
 

@@ -1,0 +1,244 @@
+"""`bench compare A B …`: is B faster, or more accurate, than A? Four verdicts, or a refusal that says why."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from harness import references
+from harness.analysis.compare import Options, Side, compare_all
+from harness.analysis.comparison import Comparison
+from harness.analysis.drift import Drift
+from harness.analysis.keys import ParamClass
+from harness.cli import options
+from harness.errors import BenchError, ExitCode, NothingCompared, UsageError
+from harness.ids import short_id
+from harness.registry import Registry
+from harness.settings import settings_of
+from harness.store.records import CellRecord, ExperimentRecord, ReferenceRecord
+
+FormatName = Literal["table", "markdown", "json", "csv"]
+
+Margin = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--margin",
+        metavar="METRIC=NUMBER",
+        help='non-inferiority: B counts as good enough down to this much worse, e.g. "auc=0.001"; repeatable',
+        rich_help_panel="How to compare",
+    ),
+]
+FailOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-on",
+        metavar="EXPRESSION",
+        help='a gate, e.g. "throughput<-5%": exit 3 where the whole interval is beyond it, 4 where it cannot be told',
+        rich_help_panel="How to compare",
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="exit 4 where a primary metric or a gate is inconclusive", rich_help_panel="How to compare"
+    ),
+]
+Format = Annotated[
+    FormatName, typer.Option("--format", help="how the comparison is printed", rich_help_panel=options.OUTPUT)
+]
+_Things = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="A [B …]",
+        help="ids or the beginnings of ids, @latest, @latest~1, tags, other.db::ID, reference:NAME; an experiment stands "
+        "for its cells",
+    ),
+]
+_Baseline = Annotated[
+    str | None,
+    typer.Option("--baseline", metavar="A", help="what the others are compared with; the first when not given",
+                 rich_help_panel="How to compare"),
+]  # fmt: skip
+_Force = Annotated[
+    bool,
+    typer.Option("--force", help="compare in spite of other data or protocols; the report says so",
+                 rich_help_panel="How to compare"),
+]  # fmt: skip
+_References = Annotated[
+    list[Path] | None,
+    typer.Option("--references", metavar="FILE", help="published results of your own, a TOML file; repeatable",
+                 rich_help_panel="How to compare"),
+]  # fmt: skip
+
+
+def make_compare(registry: Registry) -> object:
+    """`bench compare`; the registry tells which parameters define a protocol."""
+
+    def compare(
+        things: _Things,
+        baseline: _Baseline = None,
+        margin: Margin = None,
+        fail_on: FailOn = None,
+        strict: Strict = False,
+        force: _Force = False,
+        references: _References = None,
+        format: Format = "table",
+        json: options.Json = False,
+        db: options.Database = None,
+    ) -> None:
+        """Compares B, C, … with the baseline A.
+
+        What must match (data, protocol, timing scope, workload and version) is checked first, and a comparison of
+        unlike things is refused (exit 6). What differs is printed as the question.
+        """
+        names = list(things)
+        if baseline is not None:
+            names = [baseline, *(name for name in names if name != baseline)]
+        sides = _sides(names, options.database(db), tuple(references or ()))
+        finish(
+            sides,
+            registry,
+            margins=margin or (),
+            fail_on=fail_on or (),
+            strict=strict,
+            format="json" if json else format,
+            force=force,
+        )
+
+    return compare
+
+
+def finish(
+    sides: Sequence[Side | ReferenceRecord],
+    registry: Registry,
+    *,
+    margins: Sequence[str],
+    fail_on: Sequence[str],
+    strict: bool,
+    format: FormatName,
+    force: bool,
+) -> None:
+    """Compares, prints, and ends with the exit code of the gates. Raises what the analysis refuses."""
+    from harness.analysis import gate
+    from harness.report import comparison as report
+
+    expressions = [gate.parse(text) for text in fail_on]
+    if len(sides) < 2:
+        raise UsageError("one thing alone cannot be compared", hint="bench compare A B, or bench compare A reference:NAME")
+    first, *others = sides
+    if isinstance(first, ReferenceRecord):
+        raise UsageError(
+            f"the baseline cannot be reference {first.name!r}", hint="name one of your own results first"
+        )
+    wanted = Options(force=force, margins=parse_margins(margins), param_classes=param_classes(registry, first.cell.workload))
+    comparisons = compare_all(first, others, wanted)
+    if format == "json":
+        body = report.as_json(comparisons)
+        result = gate.gate(comparisons, [one.text for one in expressions]) if expressions else None
+        if result is not None:
+            body["gates"] = [{"expression": one.expression, "metric": one.metric, "exit_code": int(one.code),
+                              "sentence": one.sentence} for one in result.findings]  # fmt: skip
+        options.print_json(body)
+    else:
+        if format == "table":
+            options.out().print(report.render(comparisons))
+        else:
+            sys.stdout.write(report.markdown(comparisons) if format == "markdown" else report.csv_text(comparisons))
+        result = gate.gate(comparisons, [one.text for one in expressions]) if expressions else None
+        for sentence in result.sentences if result else ():
+            options.talk().print(sentence)
+    code = result.code if result else ExitCode.OK
+    if code == ExitCode.OK and strict and _undecided(comparisons):
+        code = ExitCode.INCONCLUSIVE
+    if code:
+        raise typer.Exit(code)
+
+
+def parse_margins(texts: Sequence[str]) -> dict[str, float]:
+    """`auc=0.001` texts as a mapping; the last `=` counts, since labels hold some."""
+    found = {}
+    for text in texts:
+        name, equals, number = text.rpartition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip():
+            raise UsageError(f"--margin {text!r} is not METRIC=NUMBER", hint="write it like --margin auc=0.001")
+    return found
+
+
+def param_classes(registry: Registry, workload: str) -> dict[str, ParamClass]:
+    """Which of a workload's parameters may differ; none is known of a workload that is not installed here."""
+    try:
+        description = registry.workload(workload)
+    except BenchError:
+        return {}
+    return {item.name: item.kind for item in settings_of(description.config)}
+
+
+def sides_of_cells(database: Path, experiment: ExperimentRecord) -> list[Side | ReferenceRecord]:
+    """One side per cell, in order, named by its label."""
+    return [
+        Side(name=cell.label or short_id(cell.id), experiment=experiment, cell=cell, drift=_drift(database, experiment, cell))
+        for cell in experiment.cells
+    ]
+
+
+def _sides(names: Sequence[str], default_db: Path, files: Sequence[Path]) -> list[Side | ReferenceRecord]:
+    from harness.store.queries import Store, locate
+
+    found: list[Side | ReferenceRecord] = []
+    for name in names:
+        if name.startswith(references.PREFIX):
+            found.append(references.get(name, references.load(files)))
+            continue
+        database, text = locate(name, default_db)
+        with Store(database) as store:
+            kind, identifier = store.resolve(text, ("experiment", "cell"))
+            if kind == "cell":
+                cell = store.cell(identifier)
+                experiment = store.experiment(cell.experiment_id)
+                found.append(
+                    Side(name=name, experiment=experiment, cell=cell, drift=_drift(database, experiment, cell))
+                )
+                continue
+            experiment = store.experiment(identifier)
+        if not experiment.cells:
+            raise NothingCompared(f"experiment {short_id(identifier)} has no cell")
+        if len(experiment.cells) == 1:
+            cell = experiment.cells[0]
+            found.append(Side(name=name, experiment=experiment, cell=cell, drift=_drift(database, experiment, cell)))
+        else:
+            found += sides_of_cells(database, experiment)
+    return found
+
+
+def _drift(database: Path, experiment: ExperimentRecord, cell: CellRecord) -> Drift | None:
+    from harness.store.queries import Store
+
+    if experiment.host is None:
+        return None
+    with Store(database) as store:
+        row = store.drift(experiment.host, cell.device, "throughput")
+    if row is None or not isinstance(row.body.get("upper"), int | float):
+        return None
+    return Drift(
+        value=row.value,
+        upper=float(row.body["upper"]),
+        n_experiments=row.n_experiments,
+        measured_at=row.measured_at,
+        method=str(row.body.get("method", "")),
+    )
+
+
+def _undecided(comparisons: Sequence[Comparison]) -> bool:
+    return any(
+        metric.verdict == "inconclusive" and metric.role in ("primary", "gate")
+        for comparison in comparisons
+        for metric in comparison.metrics
+    )

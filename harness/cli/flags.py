@@ -1,0 +1,167 @@
+"""Flags out of settings: one for each field of RunSettings and of a workload's Config, with help, unit and default.
+
+A flag that is not given is unset (None), never a default; the value stays text until `harness.settings` checks it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+import typer
+from rich.markup import escape
+
+from harness.api import Description
+from harness.errors import UsageError, did_you_mean
+from harness.settings import Setting, settings_of
+from harness.spec import RunSettings
+
+_LONG = 40  # characters of a default that help still shows whole
+
+
+def parameters(
+    items: Sequence[Setting], *, taken: Sequence[str], description: Description | None, devices: Sequence[str]
+) -> list[inspect.Parameter]:
+    """One keyword parameter per setting, for a Typer command. UsageError where two settings claim one flag."""
+    seen = {f"--{name.replace('_', '-')}" for name in taken}
+    found = []
+    for item in items:
+        if item.flag in seen:
+            whose = f"workload {description.name!r}" if description else "the harness"
+            raise UsageError(
+                f"setting {item.name!r} of {whose} has the flag {item.flag}, which is taken already",
+                hint="give the setting another name",
+            )
+        seen.add(item.flag)
+        found.append(_parameter(item, description, devices))
+    return found
+
+
+def all_settings(description: Description) -> tuple[Setting, ...]:
+    """The harness's own, then the workload's."""
+    return (*settings_of(RunSettings), *settings_of(description.config))
+
+
+def with_signature(function: Callable[..., Any], found: Sequence[inspect.Parameter]) -> Callable[..., Any]:
+    """`function` under a signature that Typer reads; the values arrive as keywords."""
+
+    def command(**values: Any) -> Any:
+        return function(**values)
+
+    command.__name__ = function.__name__
+    command.__doc__ = function.__doc__
+    command.__annotations__ = {}
+    command.__signature__ = inspect.Signature(list(found))  # type: ignore[attr-defined]
+    return command
+
+
+def option(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
+    """A keyword parameter of a fixed option."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def parse_flags(text: str, items: Sequence[Setting], *, where: str) -> dict[str, Any]:
+    """Key and text of a quoted list of flags such as `--batch 512 --no-shuffle`. UsageError for anything else.
+
+    `--profile NAME` is taken too, under the key `profile`.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as problem:
+        raise UsageError(f"{where}: {text!r} cannot be split into words: {problem}") from problem
+    by_flag = {item.flag: item for item in items}
+    found: dict[str, Any] = {}
+    while words:
+        word, equals, value = words.pop(0).partition("=")
+        item = by_flag.get(word)
+        negated = by_flag.get("--" + word.removeprefix("--no-")) if word.startswith("--no-") else None
+        if word != "--profile" and item is None and negated is None:
+            raise UsageError(f"{where}: unknown flag {word!r}", hint=did_you_mean(word, [*by_flag, "--profile"]))
+        if negated is not None and item is None:
+            if negated.base_type is not bool or equals:
+                raise UsageError(f"{where}: {word} is not a flag", hint=f"write {negated.flag} VALUE")
+            found[negated.name] = False
+        elif item is not None and item.base_type is bool and not equals:
+            found[item.name] = True
+        else:
+            if not equals:
+                if not words:
+                    raise UsageError(f"{where}: {word} has no value")
+                value = words.pop(0)
+            found[item.name if item is not None else "profile"] = value
+    return found
+
+
+def metavar(item: Setting) -> str:
+    """What stands behind the flag in a help page."""
+    if item.choices:
+        return "|".join(str(choice) for choice in item.choices)
+    base = item.base_type
+    if get_origin(base) is tuple:
+        one = {int: "N", float: "X"}.get(get_args(base)[0], "WORD")
+        return f"{one},{one},…"
+    return {int: "N", float: "X", Path: "PATH"}.get(base, "TEXT")
+
+
+def help_text(item: Setting, run_defaults: Mapping[str, Mapping[str, Any]], modes: Sequence[str]) -> str:
+    """Help, unit and default, the defaults of some modes too, as Rich markup."""
+    defaults = {mode: _default(item, run_defaults, mode) for mode in modes} if modes else {"": item.default}
+    values = list(defaults.values())
+    told = []
+    if all(value == values[0] for value in values):
+        if values[0] is not None:
+            told.append(f"default {shown(values[0])}")
+    else:
+        told.append("default " + ", ".join(f"{shown(value)} in {mode}" for mode, value in defaults.items()))
+    unit = f", in {item.unit}" if item.unit and item.unit not in item.help else ""
+    text = escape(f"{item.help}{unit}")
+    return f"{text} [dim]({escape('; '.join(told))})[/dim]" if told else text
+
+
+def shown(value: Any) -> str:
+    """A default as a person would type it; a long list is cut."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        text = ",".join(str(part) for part in value)
+        if len(text) > _LONG:
+            return f"{','.join(str(part) for part in value[:3])},… ({len(value)} values)"
+        return text or "none"
+    return str(value)
+
+
+def _default(item: Setting, run_defaults: Mapping[str, Mapping[str, Any]], mode: str) -> Any:
+    own = {**run_defaults.get("*", {}), **run_defaults.get(mode, {})}
+    return own.get(item.name, item.default_in(mode))
+
+
+def _parameter(item: Setting, description: Description | None, devices: Sequence[str]) -> inspect.Parameter:
+    modes = list(description.modes) if description else []
+    choices = [str(choice) for choice in item.choices]
+    if item.name == "mode":
+        choices = modes
+    elif item.name == "device":
+        choices = list(devices)
+
+    def complete(incomplete: str) -> list[str]:
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    is_flag = item.base_type is bool
+    text = help_text(item, description.run_defaults if description else {}, modes)
+    if item.name == "mode" and modes:
+        text = escape(f"{item.help}: {', '.join(modes)}") + f" [dim](default {escape(modes[0])})[/dim]"
+    made = typer.Option(
+        f"{item.flag}/--no-{item.flag.removeprefix('--')}" if is_flag else item.flag,
+        help=text,
+        metavar=None if is_flag else metavar(item),
+        show_default=False,
+        rich_help_panel=item.group,
+        autocompletion=complete if choices else None,
+    )
+    annotation: Any = Annotated[bool | None, made] if is_flag else Annotated[str | None, made]
+    return option(item.name, annotation)

@@ -1,0 +1,119 @@
+"""Lays the sources of settings over each other into one RunSpec per cell.
+
+Strongest first: --set, flags, environment (`BENCH_<KEY>`), profile, ./bench.toml, user configuration, defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness import profiles
+from harness.api import Description
+from harness.cli.flags import all_settings
+from harness.errors import UsageError, nearest
+from harness.registry import Registry
+from harness.settings import Setting
+from harness.spec import RunSpec, Source, resolve
+
+_PREFIX = "BENCH_"
+_OWN_VARIABLES = ("BENCH_DB", "BENCH_DEBUG")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What the person gave on the command line. `first` are sources stronger than all else (a sweep's, or A's of ab)."""
+
+    profile: str | None = None
+    sets: Sequence[str] = ()
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    first: Sequence[Source] = ()
+
+
+def spec_of(registry: Registry, description: Description, given: Given, *, label: str = "") -> RunSpec:
+    """The cell that these sources describe. UsageError names the key, its place and the nearest known one."""
+    items = all_settings(description)
+    profile = profiles.load(given.profile) if given.profile else None
+    sources = [
+        *(_here(source, items) for source in given.first),
+        *cli_sources(given.sets, given.flags, items),
+        *environment_sources(items),
+        *(profiles.sources(profile, description) if profile else ()),
+        *profiles.defaults_sources(description, registry.workload_names()),
+    ]
+    name = profile.name if profile else None
+    spec = resolve(
+        description, sources, profile=name, label=label or name or description.name, plugins=registry.plugins
+    )
+    registry.device(spec.device)
+    _check_paths(spec)
+    return spec
+
+
+def cli_sources(sets: Sequence[str], flags: Mapping[str, Any], items: Sequence[Setting]) -> list[Source]:
+    """--set first, then one source for each flag that was given."""
+    flag_of = {item.name: item.flag for item in items}
+    found = [Source(origin="--set", values=parse_sets(sets))] if sets else []
+    found += [Source(origin=flag_of.get(key, key), values={key: value}) for key, value in flags.items() if value is not None]
+    return [_here(source, items) for source in found]
+
+
+def environment_sources(items: Sequence[Setting]) -> list[Source]:
+    """One source for each `BENCH_<KEY>` that is set and not empty."""
+    found = []
+    for item in items:
+        value = os.environ.get(_PREFIX + item.name.upper())
+        if value:
+            found.append(_here(Source(origin=_PREFIX + item.name.upper(), values={item.name: value}), items))
+    return found
+
+
+def stray_variables(items: Sequence[Setting]) -> list[str]:
+    """A sentence for each `BENCH_…` variable that is nearly, but not quite, a setting."""
+    known = {_PREFIX + item.name.upper() for item in items}
+    sentences = []
+    for name in sorted(os.environ):
+        if name.startswith(_PREFIX) and name not in known and name not in _OWN_VARIABLES:
+            near = nearest(name.removeprefix(_PREFIX), [word.removeprefix(_PREFIX) for word in known])
+            if near is not None:
+                sentences.append(f"{name} is set and is no setting; did you mean {_PREFIX}{near}?")
+    return sentences
+
+
+def parse_sets(sets: Sequence[str]) -> dict[str, str]:
+    """`key=value` texts as a mapping; dashes in a key are underscores, the last of two wins."""
+    found = {}
+    for text in sets:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set {text!r} is not KEY=VALUE", hint="write it like --set batch=256")
+        found[key.strip().replace("-", "_")] = value.strip()
+    return found
+
+
+def _here(source: Source, items: Sequence[Setting]) -> Source:
+    """The source with its paths meant from the working folder; a bare name for `python` is looked for on the path."""
+    values = dict(source.values)
+    python = values.get("python")
+    if isinstance(python, str) and python and "/" not in python:
+        found = shutil.which(python)
+        if found is None:
+            raise UsageError(f"python = {python!r} in {source.origin} is no program on the path")
+        values["python"] = found
+    return Source(origin=source.origin, values=profiles.anchored(values, items, Path.cwd()))
+
+
+def _check_paths(spec: RunSpec) -> None:
+    """Before anything starts: what is named must be there."""
+    for name in ("data", "init_from", "python"):
+        path: Path | None = getattr(spec.settings, name)
+        if path is None:
+            continue
+        if not path.exists():
+            raise UsageError(f"{name} = {path} ({spec.origins[name]}) does not exist")
+        if name != "python" and path.is_file() and path.stat().st_size == 0:
+            raise UsageError(f"{name} = {path} ({spec.origins[name]}) is empty")

@@ -1,0 +1,241 @@
+"""`bench list`: runs, running experiments, or published references."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_text
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from harness import references as published
+from harness.cli import options
+from harness.cli.watch import shown_path
+from harness.errors import UsageError, did_you_mean
+from harness.ids import short_id
+from harness.report.numbers import amount, duration
+from harness.store.records import ReferenceRecord, RunSummary
+
+_FILTER = "Which"
+_Column = Callable[[RunSummary], str]
+
+COLUMNS: Mapping[str, _Column] = {
+    "run": lambda run: short_id(run.id),
+    "experiment": lambda run: short_id(run.experiment_id),
+    "cell": lambda run: short_id(run.cell_id),
+    "date": lambda run: _local(run.started_at or run.created_at),
+    "workload": lambda run: run.workload,
+    "mode": lambda run: run.mode,
+    "device": lambda run: run.device + ("" if run.device_kind in (None, "hardware") else f" ({run.device_kind})"),
+    "label": lambda run: run.label,
+    "profile": lambda run: run.profile or "–",
+    "repeat": lambda run: str(run.repeat),
+    "status": lambda run: str(run.status),
+    "contended": lambda run: {True: "yes", False: "no", None: "–"}[run.contended],
+    "wall": lambda run: duration(run.wall_s),
+    "host": lambda run: run.host or "–",
+    "tags": lambda run: ", ".join(run.tags) or "–",
+    "note": lambda run: run.note or "–",
+    "params": lambda run: run.params_hash,
+    "scope": lambda run: run.timing_scope,
+    "reason": lambda run: run.reason or run.contention_reason or "–",
+}  # fmt: skip
+_SHOWN = ("experiment", "run", "date", "label", "device", "status", "throughput", "auc", "contended")
+_REFERENCE_COLUMNS = ("name", "device", "metric", "value", "dataset")
+
+_References = Annotated[bool, typer.Option("--references", help="published results instead of runs", rich_help_panel=_FILTER)]
+_More = Annotated[
+    list[Path] | None,
+    typer.Option("--references-file", metavar="FILE", help="with --references: your own, too", rich_help_panel=_FILTER),
+]
+_Running = Annotated[bool, typer.Option("--running", help="experiments that run now", rich_help_panel=_FILTER)]
+_Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="A,B,…",
+        help="what to show: " + ", ".join(COLUMNS) + ", and any metric",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
+
+
+def _text(flag: str, metavar: str, help: str) -> Any:
+    return typer.Option(flag, metavar=metavar, help=help, rich_help_panel=_FILTER)
+
+
+def list_results(
+    workload: Annotated[str | None, typer.Option("--workload", metavar="NAME", help="of this workload",
+                        autocompletion=options.complete_workloads, rich_help_panel=_FILTER)] = None,
+    device: Annotated[str | None, typer.Option("--device", metavar="NAME", help="on this device; cuda takes cuda:1 too",
+                      autocompletion=options.complete_devices, rich_help_panel=_FILTER)] = None,
+    mode: Annotated[str | None, _text("--mode", "MODE", "in this mode")] = None,
+    tag: Annotated[str | None, _text("--tag", "TAG", "with this tag")] = None,
+    status: Annotated[str | None, _text("--status", "WORD", "that ended so: ok, failed, interrupted, …")] = None,
+    since: Annotated[str | None, _text("--since", "DATE", "from then on: 2026-11-03, 7d, 12h, today")] = None,
+    until: Annotated[str | None, _text("--until", "DATE", "until then, a named day included")] = None,
+    text: Annotated[str | None, _text("--text", "WORDS", "that hold these words in label, note, tag, profile or id")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="at most so many", rich_help_panel=_FILTER)] = 40,
+    running: _Running = False,
+    references: _References = False,
+    references_file: _More = None,
+    columns: _Columns = None,
+    json: options.Json = False,
+    db: options.Database = None,
+) -> None:
+    """Lists runs, the newest first."""
+    if references or references_file:
+        _list_references(published.load(tuple(references_file or ())), workload, device, text, json)
+        return
+    database = options.database(db)
+    if running:
+        _list_running(database, json)
+        return
+    _list_runs(database, _filters(workload, device, mode, tag, status, since, until, text), limit, columns, json)
+
+
+def _filters(
+    workload: str | None, device: str | None, mode: str | None, tag: str | None, status: str | None,
+    since: str | None, until: str | None, text: str | None,
+) -> Any:  # fmt: skip
+    from harness.store.listing import Filters, day
+
+    return Filters(
+        workload=workload, device=device, mode=mode, tag=tag, status=status, text=text,
+        since=day(since) if since else None, until=day(until, end=True) if until else None,
+    )  # fmt: skip
+
+
+def _list_runs(database: Path, filters: Any, limit: int, columns: str | None, json: bool) -> None:
+    from harness.report.terminal import plain_table, print_table
+    from harness.store.queries import Store
+
+    chosen = [name.strip() for name in columns.split(",") if name.strip()] if columns else list(_SHOWN)
+    metrics = [name for name in chosen if name not in COLUMNS]
+    with Store(database) as store:
+        runs = store.list_runs(filters, limit=limit, **({"metrics": [*{_base(name) for name in metrics}]} if columns else {}))
+        total = store.count_runs(filters)
+    if json:
+        options.print_json({"schema": 1, "total": total, "runs": [dataclasses.asdict(run) for run in runs]})
+        return
+    if columns is None:
+        chosen = [name for name in chosen if name in COLUMNS or any(_metric(run, name) != "–" for run in runs)]
+    else:
+        _check_columns(metrics, runs)
+    rows = [[COLUMNS[name](run) if name in COLUMNS else _metric(run, name) for name in chosen] for run in runs]
+    print_table(options.out(), plain_table(chosen, rows, right=[*metrics, "repeat", "wall"]))
+    if not runs:
+        options.talk().print(f"no run in {shown_path(database)} fits" if total == 0 else "none")
+    elif total > len(runs):
+        options.talk().print(f"{len(runs)} of {total} runs; --limit shows more")
+
+
+def _check_columns(metrics: Sequence[str], runs: Sequence[RunSummary]) -> None:
+    found = {key for run in runs for key in run.metrics}
+    for name in metrics:
+        if runs and name not in found and name not in {_base(key) for key in found}:
+            known = [*COLUMNS, *found, "throughput", "auc", "log_loss"]
+            raise UsageError(f"unknown column {name!r}: no run listed has such a metric", hint=did_you_mean(name, known))
+
+
+def _metric(run: RunSummary, name: str) -> str:
+    metric = run.metrics.get(name) or next((one for one in run.metrics.values() if one.name == name), None)
+    return amount(metric.value, metric.unit) if metric is not None else "–"
+
+
+def _base(name: str) -> str:
+    return name.split("{", 1)[0]
+
+
+def _list_running(database: Path, json: bool) -> None:
+    from harness.cli.running import alive
+    from harness.report.terminal import plain_table, print_table
+    from harness.store.queries import Store
+
+    living = alive()
+    known = {}
+    if database.exists():
+        with Store(database) as store:
+            known = {one.id: one for one in store.running()}
+    rows = []
+    for identifier in sorted(living | set(known)):
+        one = known.get(identifier)
+        rows.append(
+            {
+                "experiment": identifier,
+                "alive": identifier in living,
+                "command": one.command if one else None,
+                "workloads": list(one.workloads) if one else [],
+                "devices": list(one.devices) if one else [],
+                "runs": one.runs if one else None,
+                "runs_ok": one.runs_ok if one else None,
+                "started_at": one.created_at if one else None,
+            }
+        )
+    if json:
+        options.print_json({"schema": 1, "running": rows})
+        return
+    headings = ("experiment", "state", "what", "runs", "since")
+    table = plain_table(
+        headings,
+        [
+            (
+                short_id(row["experiment"]),
+                "running" if row["alive"] else "its process is gone",
+                f"{', '.join(row['workloads'])} on {', '.join(row['devices'])}" if row["workloads"] else "in another database",
+                f"{row['runs_ok']} of {row['runs']} done" if row["runs"] is not None else "–",
+                _local(row["started_at"]) if row["started_at"] else "–",
+            )
+            for row in rows
+        ],
+    )
+    print_table(options.out(), table)
+    if rows:
+        options.talk().print(f"bench show {short_id(rows[0]['experiment'])} --follow watches one")
+    else:
+        options.talk().print("nothing runs")
+
+
+def _list_references(
+    records: Sequence[ReferenceRecord], workload: str | None, device: str | None, text: str | None, json: bool
+) -> None:
+    from harness.report.terminal import plain_table, print_table
+
+    chosen = [
+        one
+        for one in records
+        if (workload is None or one.workload == workload)
+        and (device is None or device.lower() in one.device.lower())
+        and (text is None or text.lower() in json_text.dumps(dataclasses.asdict(one), ensure_ascii=False).lower())
+    ]
+    if json:
+        options.print_json({"schema": 1, "references": [dataclasses.asdict(one) for one in chosen]})
+        return
+    rows: list[list[str | Text]] = []
+    for one in chosen:
+        count = f"{one.device_count} × " if one.device_count and one.device_count > 1 else ""
+        style = "" if one.comparable else "dim"
+        rows.append([
+            Text(one.name + ("" if one.comparable else " *"), style=style), Text(count + one.device, style=style),
+            Text(one.metric, style=style), Text(amount(one.value, one.unit), style=style), Text(one.dataset, style=style),
+        ])  # fmt: skip
+    console = options.out()
+    print_table(console, plain_table(_REFERENCE_COLUMNS, rows, right=["value"]))
+    talk = options.talk()
+    if any(not one.comparable for one in chosen):
+        talk.print("* compares with nothing: its definition is lost, or it contradicts itself, or was withdrawn")
+    talk.print(f"{len(chosen)} references; bench compare ID reference:NAME, sources with --json", soft_wrap=True)
+
+
+def _local(moment: str | None) -> str:
+    """A stored time of day on this machine's clock, to the minute."""
+    if not moment:
+        return "–"
+    try:
+        return datetime.fromisoformat(moment.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return moment

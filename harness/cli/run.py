@@ -1,0 +1,212 @@
+"""`bench run WORKLOAD`: one cell, its repeats, its result."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.api import Description
+from harness.cli import layers, options
+from harness.cli.arguments import NEWEST
+from harness.cli.flags import all_settings, option, parameters, with_signature
+from harness.cli.watch import carry_out, choose_face, shown_path
+from harness.errors import UsageError
+from harness.execution.plan import Command, Plan, make_plan, resume_plan
+from harness.ids import short_id
+from harness.registry import Registry
+from harness.spec import RunSpec, describe
+
+_RESUME = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="[EXPERIMENT]",
+        help="go on with an experiment that did not finish: its missing runs, from their checkpoints; "
+        "the newest such one when no id is given",
+        rich_help_panel=options.RECORDING,
+    ),
+]
+
+# Options beyond the settings, by panel, in the order in which help shows them.
+FIXED: Mapping[str, tuple[Any, Any]] = {
+    "profile": (options.ProfileName, None),
+    "set": (options.Sets, None),
+    "plugin": (options.Plugins, None),
+}
+FIXED_BEHIND: Mapping[str, tuple[Any, Any]] = {
+    "db": (options.Database, None),
+    "tag": (options.Tags, None),
+    "note": (options.Note, None),
+    "share": (options.Share, False),
+    "ui": (options.Face, "auto"),
+    "json": (options.Json, False),
+    "dry_run": (options.DryRun, False),
+    "debug": (options.Debug, False),
+}
+
+
+def make_run(registry: Registry) -> Callable[[Description], Callable[..., Any]]:
+    """The maker of `bench run NAME` for one workload."""
+
+    def make(description: Description) -> Callable[..., Any]:
+        def run(**values: Any) -> None:
+            resume = values.pop("resume")
+            given, flags = split(values, description)
+            if resume is not None:
+                _resume(resume, description, given, flags)
+                return
+            spec = layers.spec_of(
+                registry, description, layers.Given(profile=given["profile"], sets=given["set"] or (), flags=flags)
+            )
+            start([spec], given, command="run")
+
+        run.__doc__ = (
+            "Each repeat is a process of its own. What is not given comes from the environment (BENCH_KEY), the "
+            "profile, ./bench.toml, the user's configuration, and last from the defaults shown here."
+        )
+        return with_signature(run, signature(registry, description, {"resume": (_RESUME, None)}))
+
+    return make
+
+
+def signature(registry: Registry, description: Description, more: Mapping[str, tuple[Any, Any]]) -> list[Any]:
+    """The parameters of a command on one workload: fixed options around one flag per setting."""
+    behind = {**more, **FIXED_BEHIND}
+    made = parameters(
+        all_settings(description),
+        taken=[*FIXED, *behind, "help"],
+        description=description,
+        devices=registry.device_names(),
+    )
+    return [
+        *(option(name, *facts) for name, facts in FIXED.items()),
+        *made,
+        *(option(name, *facts) for name, facts in behind.items()),
+    ]
+
+
+def split(values: Mapping[str, Any], description: Description) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fixed options, and the flags of settings that were given."""
+    keys = {item.name for item in all_settings(description)}
+    flags = {key: value for key, value in values.items() if key in keys and value is not None}
+    return {key: value for key, value in values.items() if key not in keys}, flags
+
+
+def start(
+    specs: Sequence[RunSpec],
+    given: Mapping[str, Any],
+    *,
+    command: Command,
+    interleave: bool = False,
+    share_keys: Sequence[str | None] | None = None,
+) -> None:
+    """Prints the settings (--dry-run), or plans, launches, watches and reports."""
+    if given["dry_run"]:
+        dry_run(specs, json=given["json"])
+        return
+    face = choose_face(given["ui"])
+    plan = make_plan(
+        specs,
+        command=command,
+        database=options.database(given["db"]),
+        share_keys=share_keys,
+        interleave=interleave,
+        argv=sys.argv[1:],
+        face=face,
+        share=given["share"],
+        tags=tuple(given["tag"] or ()),
+        note=given["note"],
+    )
+    _check_tags(plan.tags)
+    carry_out(plan, json=given["json"])
+
+
+def dry_run(specs: Sequence[RunSpec], *, json: bool) -> None:
+    """Every setting with its value and origin."""
+    if json:
+        options.print_json({"schema": 1, "cells": [spec.to_json() for spec in specs]})
+        return
+    from harness.report.terminal import print_table, settings_table
+
+    console = options.out()
+    for spec in specs:
+        console.print(f"{spec.workload} {spec.mode} on {spec.device}  params {spec.params_hash}  {spec.label}".rstrip())
+        print_table(console, settings_table(describe(spec)))
+
+
+def _check_tags(tags: Sequence[str]) -> None:
+    from harness.store.resolve import check_tag
+
+    for tag in tags:
+        check_tag(tag)
+
+
+def _resume(text: str, description: Description, given: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
+    changed = ["--" + key.replace("_", "-") for key in flags] + [f"--{key}" for key in ("profile", "set") if given[key]]
+    if changed:
+        raise UsageError(
+            f"--resume goes on with the settings of the experiment, so {changed[0]} cannot change them",
+            hint="leave it out, or start a new experiment without --resume",
+        )
+    database = options.database(given["db"])
+    plan = missing_plan(database, text, description.name)
+    if not plan.order:
+        options.talk().print(f"experiment {short_id(plan.experiment_id)} has all its runs: nothing is missing")
+        return
+    if given["dry_run"]:
+        dry_run([cell.spec for cell in plan.cells], json=given["json"])
+        return
+    from dataclasses import replace
+
+    carry_out(replace(plan, face=choose_face(given["ui"]), share=plan.share or given["share"]), json=given["json"])
+
+
+def missing_plan(database: Path, text: str, workload: str) -> Plan:
+    """The runs that an experiment still lacks. UsageError where it is running, or is of another workload."""
+    from harness.store.queries import Filters, Store, locate
+
+    database, name = locate(text, database)
+    with Store(database) as store:
+        if name == NEWEST:
+            name = next(
+                (
+                    one.id
+                    for one in store.list_experiments(Filters(workload=workload), limit=None)
+                    if one.status in ("failed", "interrupted", "lost")
+                ),
+                "",
+            )
+            if not name:
+                raise UsageError(f"{shown_path(database)} has no unfinished experiment of workload {workload!r}")
+        _, identifier = store.resolve(name, ("experiment",))
+        experiment = store.experiment(identifier)
+        plan = Plan.from_json(store.plan(identifier))
+        finished = [(run.cell_id, run.repeat) for cell in experiment.cells for run in cell.runs if run.status == "ok"]
+        checkpoints = {}
+        for cell in experiment.cells:
+            for run in sorted(cell.runs, key=lambda run: run.order_index):
+                paths = [row.path for row in store.checkpoints(run.id) if Path(row.path).exists()]
+                if paths:
+                    checkpoints[run.cell_id, run.repeat] = paths[-1]
+    if workload not in {cell.spec.workload for cell in plan.cells}:
+        raise UsageError(
+            f"experiment {short_id(identifier)} is of workload {plan.cells[0].spec.workload!r}, not {workload!r}",
+            hint=f"bench run {plan.cells[0].spec.workload} --resume {short_id(identifier)}",
+        )
+    if experiment.status == "running" and _alive(identifier):
+        raise UsageError(
+            f"experiment {short_id(identifier)} is still running", hint=f"bench show {short_id(identifier)} --follow"
+        )
+    from dataclasses import replace
+
+    return replace(resume_plan(plan, finished, checkpoints), database=database.resolve())
+
+
+def _alive(experiment_id: str) -> bool:
+    from harness.cli.running import alive
+
+    return experiment_id in alive()

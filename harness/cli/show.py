@@ -1,0 +1,126 @@
+"""`bench show ID`: an experiment, a cell or a run in full; with --follow, one that runs now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli import options
+from harness.cli.watch import choose_face, follow, report, show_panel, shown_path
+from harness.ids import short_id
+from harness.store.records import CellRecord, ExperimentRecord
+
+_Thing = Annotated[
+    str, typer.Argument(metavar="[ID]", help="an id or its beginning, @latest, @latest~1, a tag, other.db::ID")
+]
+_Follow = Annotated[bool, typer.Option("--follow", help="watch it until it is over; Ctrl-C then stops it")]
+_Environment = Annotated[bool, typer.Option("--environment", help="the machine and the software it ran on")]
+_Settings = Annotated[bool, typer.Option("--settings", help="every setting, and where it came from")]
+_Log = Annotated[bool, typer.Option("--log", help="where the logs and files of its runs lie, and its events")]
+
+
+def show(
+    thing: _Thing = "@latest",
+    follow_it: _Follow = False,
+    settings: _Settings = False,
+    environment: _Environment = False,
+    log: _Log = False,
+    ui: options.Face = "auto",
+    json: options.Json = False,
+    db: options.Database = None,
+) -> None:
+    """Shows a result: its panel, every run, every metric with its interval."""
+    from harness.store.queries import Store, locate
+
+    database, text = locate(thing, options.database(db))
+    if follow_it:
+        _follow(database, text, ui, json)
+        return
+    with Store(database) as store:
+        kind, identifier = store.resolve(text)
+        experiment_id = store.resolve(identifier, ("experiment",))[1]
+        experiment = _narrowed(store.experiment(experiment_id), kind, identifier)
+        events = store.experiment_events(experiment_id) if log else ()
+        files = {run.id: store.artifacts(run.id) for cell in experiment.cells for run in cell.runs} if log else {}
+    if json:
+        from harness.report import result_json
+
+        options.print_json(result_json.document(experiment))
+        return
+    show_panel(experiment, database)
+    console = options.out()
+    if experiment.note:
+        console.print(f"note: {experiment.note}")
+    if experiment.message:
+        console.print(f"ended: {experiment.message}")
+    for cell in experiment.cells:
+        _show_cell(cell, settings=settings, environment=environment, titled=len(experiment.cells) > 1)
+    for event in events:
+        console.print(f"{event.wall}  {event.level:<8}{event.text or event.kind}", soft_wrap=True)
+    for cell in experiment.cells:
+        for run in cell.runs if log else ():
+            if run.log_path:
+                console.print(f"{short_id(run.id)}  log  {shown_path(Path(run.log_path))}", soft_wrap=True)
+            for row in files.get(run.id, ()):
+                console.print(f"{short_id(run.id)}  {row.kind}  {shown_path(Path(row.path))}", soft_wrap=True)
+
+
+def _follow(database: Path, text: str, ui: options.UI, json: bool) -> None:
+    from harness.cli.running import alive
+    from harness.errors import UsageError
+    from harness.execution.launch import attach
+    from harness.store.queries import Store
+
+    face = choose_face(ui)
+    living = alive()
+    matching = [identifier for identifier in living if len(text) >= 3 and identifier.startswith(text)]
+    if len(matching) == 1:
+        identifier = matching[0]
+    else:
+        with Store(database) as store:
+            identifier = store.resolve(text, ("experiment",))[1]
+    if identifier not in living:
+        raise UsageError(
+            f"experiment {short_id(identifier)} does not run now", hint="bench list --running shows what does"
+        )
+    with attach(identifier) as attachment:
+        last = follow(attachment, face)
+    report(last, Path(last.database), face=face, json=json)
+
+
+def _narrowed(experiment: ExperimentRecord, kind: str, identifier: str) -> ExperimentRecord:
+    """The experiment with only the cell, or only the run, that was asked for."""
+    if kind == "experiment":
+        return experiment
+    cells = []
+    for cell in experiment.cells:
+        if kind == "cell" and cell.id == identifier:
+            cells.append(cell)
+        elif kind == "run" and any(run.id == identifier for run in cell.runs):
+            cells.append(replace(cell, runs=tuple(run for run in cell.runs if run.id == identifier)))
+    return replace(experiment, cells=tuple(cells))
+
+
+def _show_cell(cell: CellRecord, *, settings: bool, environment: bool, titled: bool) -> None:
+    from harness.report.terminal import cell_details, print_table, settings_table
+
+    console = options.out()
+    console.print()
+    if titled:
+        console.print(f"{cell.label or cell.workload}  (cell {short_id(cell.id)})", style="bold")
+    console.print(cell_details(cell))
+    if settings:
+        console.print()
+        rows = [*cell.settings.items(), *cell.params.items()]
+        print_table(console, settings_table((key, value, cell.origins.get(key, "default")) for key, value in rows))
+    if environment:
+        from harness.telemetry.fingerprint import flatten
+
+        for digest in dict.fromkeys(run.environment_hash for run in cell.runs if run.environment_hash):
+            run = next(run for run in cell.runs if run.environment_hash == digest)
+            console.print(f"\nenvironment {digest[:12]}")
+            for key, value in sorted(flatten(run.environment).items()):
+                console.print(f"  {key} = {value}", soft_wrap=True)

@@ -1,0 +1,337 @@
+"""One run while it happens: its events become windows, metrics, phases and rows, and at the end its result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.api import MetricSpec
+from harness.execution.eta import Estimator, Progress
+from harness.execution.events import Event
+from harness.execution.plan import PlannedCell, PlannedRun
+from harness.execution.record import Recorder
+from harness.execution.snapshot import MetricView
+from harness.execution.summary import RunTally, metric_of_event
+from harness.execution.verdict import Outcome
+from harness.execution.view import LiveView
+from harness.execution.watch import Meters
+from harness.store.records import RunStatus
+from harness.store.rows import ArtifactRow, MetricRow, utc_now
+
+_LEVELS: Mapping[str, Literal["info", "warning", "error"]] = {
+    "info": "info", "warning": "warning", "error": "error",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Phase:
+    name: str
+    begun: float
+
+
+class RunInProgress:
+    """Hears the events of one run. `meters` is None where the machine is not watched."""
+
+    def __init__(
+        self,
+        run: PlannedRun,
+        cell: PlannedCell,
+        *,
+        view: LiveView,
+        recorder: Recorder,
+        meters: Meters | None,
+        declared: Mapping[str, MetricSpec],
+        log_path: Path,
+    ) -> None:
+        self.run, self.cell = run, cell
+        self.tally = RunTally.of(cell.spec.settings.ranks)
+        self.error: Mapping[str, Any] | None = None
+        self.over = [False] * cell.spec.settings.ranks  # which ranks are through with this cell
+        self.started = time.monotonic()
+        self.measured_at: float | None = None  # when the measure phase ended, monotonic
+        self.evaluated_at: float | None = None  # when an evaluation behind it ended
+        self.outermost_s: dict[str, float] = {}
+        self.artifacts: list[ArtifactRow] = []
+        self._view, self._recorder, self._meters, self._declared = view, recorder, meters, declared
+        self._phases: list[_Phase] = []
+        self._progress: Progress | None = None
+        self._measure_step = 0
+        self._told_progress = False
+        self._samples = [0] * cell.spec.settings.ranks
+        self._windows: dict[tuple[str, int], list[Event]] = {}
+        self._data: dict[str, Any] = {}
+        self._engine: dict[str, Any] = {}
+        started_at = utc_now()
+        recorder.run(run.id, status="running", started_at=started_at, log_path=str(log_path))
+        view.update(run.id, status="running", started_at=started_at, started=self.started)
+        view.current_run = run.id
+
+    @property
+    def phase(self) -> str | None:
+        """The phase of rank 0, the innermost one."""
+        return self._phases[-1].name if self._phases else None
+
+    def hear(self, rank: int, event: Event) -> None:
+        """One event of this run."""
+        if rank == 0:
+            self._view.update(self.run.id, step=event.step, epoch=event.epoch)
+        self._samples[rank] = event.samples
+        self._view.update(self.run.id, samples=sum(self._samples))
+        handler = getattr(self, f"_hear_{event.type}", None)
+        if handler is not None:
+            handler(rank, event)
+
+    def complete(self, stopped_at: float | None) -> bool:
+        """Whether it did all its work, although it was asked at `stopped_at` (monotonic) to stop."""
+        if stopped_at is None:
+            return True
+        return self.measured_at is not None and self.measured_at < stopped_at and self.evaluated_at is not None
+
+    def eta_s(self, estimator: Estimator, now: float) -> float | None:
+        """Seconds until its end; None until known."""
+        outer = self._phases[0] if self._phases else None
+        left = self._progress.left_s(now) if self._progress is not None and len(self._phases) == 1 else None
+        return estimator.run_left_s(
+            self.cell.id, outer.name if outer else None, now - self.started, now - outer.begun if outer else 0.0, left
+        )
+
+    def finish(self, outcome: Outcome, *, alone: bool) -> list[MetricRow]:
+        """Writes the result; the metrics that were made. `alone`: no other measurement ran beside it."""
+        run_id, load, energy_j = self.run.id, None, None
+        if self._meters is not None:
+            self._meters.end()
+            load, energy_j = self._meters.load(), self._meters.energy_j()
+        rows = self.tally.metrics(run_id, self._declared, alone=alone, energy_j=energy_j)
+        for row in rows:
+            self._record(row)
+        wall_s = time.monotonic() - self.started
+        self._recorder.run(
+            run_id,
+            status=outcome.status,
+            ended_at=utc_now(),
+            wall_s=wall_s,
+            reason=outcome.reason,
+            contended=load.contended if load else None,
+            contention_reason=load.reason if load else None,
+            contention=load.values if load else {},
+        )
+        self._view.update(
+            run_id,
+            status=outcome.status,
+            phase=None,
+            elapsed_s=wall_s,
+            eta_s=None,
+            reason=outcome.reason,
+            contended=load.contended if load else None,
+            throughput=self.tally.throughput() if self.tally.measured else self.tally.throughput_so_far(),
+        )
+        self._tell_end(outcome, load.reason if load and load.contended else None, load.warning if load else None)
+        return rows
+
+    def _tell_end(self, outcome: Outcome, contention: str | None, warning: str | None) -> None:
+        status: RunStatus = outcome.status
+        if outcome.reason is not None:
+            level: Literal["info", "error"] = "info" if status in ("interrupted", "skipped") else "error"
+            text = f"run {status}: {outcome.reason}" + (f" ({outcome.hint})" if outcome.hint else "")
+            self._say("ended", level, text)
+        if contention is not None:
+            self._say("contention", "warning", f"contended: {contention}")
+        if warning is not None:
+            self._say("contention", "warning", warning)
+
+    def record(self, row: MetricRow) -> None:
+        """One more metric of this run, made by the harness."""
+        self._record(row)
+
+    def _record(self, row: MetricRow) -> None:
+        self._recorder.metric(row)
+        self._view.metric(
+            self.run.id,
+            MetricView(
+                name=row.name,
+                value=row.value,
+                unit=row.unit,
+                better=row.better,
+                role=row.role,
+                phase=row.phase,
+                labels=row.labels,
+            ),
+        )
+
+    def _say(self, kind: str, level: Literal["info", "warning", "error"], text: str, body: Any = None) -> None:
+        self._view.line(level, text, self.run.id)
+        t_s = time.monotonic() - self.started
+        self._recorder.event(kind, text, run_id=self.run.id, t_s=t_s, level=level, body=body)
+
+    def _hear_phase(self, rank: int, event: Event) -> None:
+        name, begins = event["name"], event["state"] == "begin"
+        if not begins:
+            self.tally.ranks[rank].phase_ended(event)
+        if rank != 0:
+            return
+        measured = self._on_the_clock()
+        if begins:
+            self._phases.append(_Phase(name, time.monotonic()))
+            self._progress, self._told_progress = None, False
+            if name == "measure":
+                self._measure_step = event.step
+        else:
+            while self._phases and self._phases.pop().name != name:
+                pass
+            self._phase_over(name, event)
+        if self._meters is not None and self._on_the_clock() != measured:
+            (self._meters.end if measured else self._meters.begin)()
+        self._view.update(
+            self.run.id, phase=self.phase, progress_done=None, progress_total=None, progress_unit="", eta_s=None
+        )
+        t_s = event.t - self.started
+        body = {key: value for key, value in event.body.items() if key not in ("name", "state")}
+        self._recorder.event("phase", f"{name} {event['state']}", run_id=self.run.id, t_s=t_s, body=body)
+
+    def _on_the_clock(self) -> bool:
+        """Whether a measured segment is open: evaluations inside the measure phase stop the clock, unless the timing
+        scope is the whole."""
+        if self.cell.spec.settings.timing_scope == "end_to_end":
+            return any(phase.name == "measure" for phase in self._phases)
+        return self.phase == "measure"
+
+    def _phase_over(self, name: str, event: Event) -> None:
+        seconds = event.get("seconds")
+        if not self._phases and isinstance(seconds, int | float):
+            self.outermost_s[name] = self.outermost_s.get(name, 0.0) + seconds
+        if name == "measure":
+            self.measured_at = time.monotonic()
+        elif name == "evaluate" and self.measured_at is not None:
+            self.evaluated_at = time.monotonic()
+
+    def _hear_window(self, rank: int, event: Event) -> None:
+        self.tally.ranks[rank].window(event)
+        ranks = len(self.tally.ranks)
+        self._recorder.window(
+            self.run.id,
+            at_s=event.t - self.started,
+            phase=event["phase"],
+            samples=event["window_samples"],
+            seconds=event["seconds"],
+            loss=_float(event.get("loss")),
+            so_far=event.samples,
+            labels={"rank": str(rank)} if ranks > 1 else {},
+        )
+        parts = self._windows.setdefault((event["phase"], event["index"]), [])
+        parts.append(event)
+        if len(parts) < ranks:
+            return
+        del self._windows[event["phase"], event["index"]]
+        self._view.window(
+            self.run.id,
+            event["phase"],
+            event["index"],
+            max(part.t for part in parts) - self.started,
+            sum(part["window_samples"] for part in parts),
+            max(part["seconds"] for part in parts),
+            next((loss for part in parts if (loss := _float(part.get("loss"))) is not None), None),
+        )
+        self._view.update(self.run.id, throughput=self.tally.throughput_so_far())
+        if not self._told_progress and event["phase"] == "measure" and self.phase == "measure":
+            self._infer_progress(event)
+
+    def _infer_progress(self, event: Event) -> None:
+        """How far the measure phase is by its own stop conditions: the nearest of them."""
+        settings = self.cell.spec.settings
+        conditions = (
+            (self.tally.ranks[0].window_seconds, settings.seconds, "s"),
+            (float(event.step - self._measure_step), settings.steps, "steps"),
+            (float(event.samples), settings.samples, "samples"),
+            (event.epoch, settings.epochs, "epochs"),
+        )
+        known = [(done, float(total), unit) for done, total, unit in conditions if total]
+        if known and settings.target is None:
+            done, total, unit = max(known, key=lambda condition: condition[0] / condition[1])
+            self._advance(done, total, unit, None)
+
+    def _hear_progress(self, rank: int, event: Event) -> None:
+        if rank != 0:
+            return
+        total = _float(event.get("total"))
+        self._told_progress = self._told_progress or total is not None
+        if total is not None:
+            self._advance(float(event["done"]), total, event["unit"], _float(event.get("eta")))
+
+    def _advance(self, done: float, total: float, unit: str, told_s: float | None) -> None:
+        now = time.monotonic()
+        if self._progress is None:
+            self._progress = Progress(begun=now, first_done=done, done=done, total=total, at=now)
+        progress = self._progress
+        progress.done, progress.total, progress.at, progress.told_s = done, total, now, told_s
+        self._view.update(self.run.id, progress_done=done, progress_total=total, progress_unit=unit)
+
+    def _hear_metric(self, rank: int, event: Event) -> None:
+        if rank == 0 or event["name"] == "memory_peak_bytes":
+            self._record(metric_of_event(self.run.id, event, {"rank": str(rank)} if rank else {}))
+
+    def _hear_series(self, rank: int, event: Event) -> None:
+        x, y = event["x"], event["y"]
+        if rank != 0 or len(x) != len(y) or not all(isinstance(place, int | float) for place in x):
+            return
+        labels = event.get("labels")
+        self._recorder.series(
+            self.run.id,
+            event["name"],
+            event["axis"],
+            str(event.get("unit") or ""),
+            x,
+            [_float(value) for value in y],
+            {str(key): str(value) for key, value in labels.items()} if isinstance(labels, Mapping) else {},
+        )
+
+    def _hear_data(self, rank: int, event: Event) -> None:
+        if rank == 0:
+            self._data.update(event.body)
+            self._recorder.cell(self.cell.id, data=dict(self._data))
+
+    def _hear_engine(self, rank: int, event: Event) -> None:
+        if rank != 0:
+            return
+        self._engine.update(event["values"])
+        if isinstance(self._engine.get("work"), Mapping):
+            self.tally.work = self._engine["work"]
+        self._recorder.cell(self.cell.id, engine=dict(self._engine))
+
+    def _hear_log(self, rank: int, event: Event) -> None:
+        level = _LEVELS.get(event["level"], "info")
+        self._say("log", level, event["text"] if rank == 0 else f"rank {rank}: {event['text']}")
+
+    def _hear_artifact(self, rank: int, event: Event) -> None:
+        size = event.get("bytes")
+        row = ArtifactRow(
+            run_id=self.run.id,
+            kind=event["kind"],
+            path=event["path"],
+            sha256=event.get("sha256"),
+            bytes=size if isinstance(size, int) else None,
+        )
+        self.artifacts.append(row)
+        self._recorder.artifact(row)
+
+    def _hear_checkpoint(self, rank: int, event: Event) -> None:
+        if rank == 0:
+            self._recorder.checkpoint(self.run.id, event)
+
+    def _hear_error(self, rank: int, event: Event) -> None:
+        if self.error is None:
+            self.error = dict(event.body)
+            t_s = event.t - self.started
+            self._recorder.event(
+                "error", event["message"], run_id=self.run.id, t_s=t_s, level="error", body=dict(event.body)
+            )
+
+    def _hear_cell(self, rank: int, event: Event) -> None:
+        if event["state"] in ("end", "failed"):
+            self.over[rank] = True
+
+
+def _float(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,209 @@
+"""The plain face: one aligned line a window, a line for each end of a run; for a CI log and for a terminal.
+
+It is fed snapshots and prints what is new in them, so it may attach late. On a terminal a line below shows how far a
+long set-up is; elsewhere nothing ever moves the cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from harness.execution.snapshot import CellView, LineView, MetricView, RunView, Snapshot, WindowView
+from harness.ids import short_id
+from harness.report.numbers import amount, clock, duration
+from harness.report.quantity import split_quantity
+
+_ENDED = ("ok", "failed", "crashed", "timeout", "interrupted", "skipped", "lost")
+_SHOWN_QUALITIES = ("auc", "gauc", "accuracy", "log_loss", "hit_ratio")
+_PROGRESS_STEP = 0.1  # of a long set-up or evaluation, between two lines of a log
+
+
+class PlainFace:
+    """Prints the news of an experiment. Use it as a context manager, so that a terminal is left clean."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started = False
+        self._last_window = -1
+        self._last_line = -1
+        self._run: str | None = None
+        self._phase: str | None = None
+        self._told_progress = 0.0
+        self._told_waiting: str | None = None
+        self._ended: set[str] = set()
+        self._live: Live | None = None
+
+    def __enter__(self) -> PlainFace:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, transient=True, auto_refresh=False)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Prints what this snapshot has beyond the last."""
+        if not self._started:
+            self._started = True
+            self._say(_opening(snapshot))
+        if snapshot.waiting_for and snapshot.waiting_for != self._told_waiting:
+            self._say(Text(f"waiting for {snapshot.waiting_for}", style="yellow"))
+        self._told_waiting = snapshot.waiting_for
+        many = sum(cell.repeats for cell in snapshot.cells)
+        ordinal = 0
+        for cell, run in _in_order(snapshot):
+            if run.status == "pending":
+                continue
+            ordinal += 1
+            if run.id not in self._ended:
+                self._one_run(cell, run, ordinal, many, snapshot)
+        for line in snapshot.lines:
+            self._one_line(line)
+        if self._live is not None:
+            self._live.update(_status(snapshot), refresh=True)
+
+    def note(self, text: str) -> None:
+        """A sentence of the face itself, such as what Ctrl-C did."""
+        self._say(Text(text, style="yellow"))
+
+    def _one_run(self, cell: CellView, run: RunView, ordinal: int, many: int, snapshot: Snapshot) -> None:
+        if run.id != self._run:
+            self._run, self._phase, self._told_progress = run.id, None, 0.0
+            self._say(_run_heading(cell, run, ordinal, many, len(snapshot.cells) > 1))
+        for window in run.windows:
+            if window.number > self._last_window:
+                self._last_window = window.number
+                self._say(_window_line(window, _samples_until(run, window), run))
+        if run.phase != self._phase:
+            self._phase, self._told_progress = run.phase, 0.0
+        if self._live is None and run.progress_total and run.progress_done is not None:
+            done = run.progress_done / run.progress_total
+            if done - self._told_progress >= _PROGRESS_STEP:
+                self._told_progress = done
+                self._say(Text(f"  {run.phase or 'setup':<9} {100 * done:.0f} % {_progress_text(run)}", style="dim"))
+        if run.status in _ENDED:
+            self._ended.add(run.id)
+            self._say(_run_ending(run))
+
+    def _one_line(self, line: LineView) -> None:
+        if line.number <= self._last_line:
+            return
+        self._last_line = line.number
+        if line.level == "info":
+            self._say(Text(f"  {line.text}", style="dim"))
+        else:
+            self._say(Text(f"  {line.level}: {line.text}", style="yellow" if line.level == "warning" else "bold red"))
+
+    def _say(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=True, highlight=False)
+
+
+def _opening(snapshot: Snapshot) -> Text:
+    cells = snapshot.cells
+    text = Text(f"experiment {short_id(snapshot.experiment_id)}", style="bold")
+    if len(cells) == 1:
+        cell = cells[0]
+        runs = f"{cell.repeats} runs" if cell.repeats != 1 else "1 run"
+        text.append(f"  {cell.workload} {cell.mode} on {cell.device}, {runs}", style="not bold")
+        if cell.profile:
+            text.append(f", profile {cell.profile}", style="not bold")
+    else:
+        text.append(f"  {len(cells)} cells, {sum(cell.repeats for cell in cells)} runs", style="not bold")
+    return text.append(f"  → {snapshot.database}", style="not bold dim")
+
+
+def _run_heading(cell: CellView, run: RunView, ordinal: int, many: int, several: bool) -> Text:
+    text = Text(f"run {ordinal} of {many}", style="bold")
+    if several:
+        text.append(f"  {cell.label}, repeat {run.repeat + 1} of {cell.repeats}", style="not bold")
+    columns = f"{'time':>7}  {'phase':<8}{'samples':>9}  {'samples/s':>10}  {'loss':>8}  {'left':>8}"
+    return text.append(f"\n{columns}", style="not bold dim")
+
+
+def _window_line(window: WindowView, samples: int, run: RunView) -> Text:
+    newest = run.windows and window.number == run.windows[-1].number
+    left = clock(run.eta_s) if newest and run.eta_s is not None else ""
+    loss = f"{window.loss:.4f}" if window.loss is not None else "–"
+    text = Text(f"{clock(window.at_s):>7}  {window.phase:<8}{_short(samples):>9}  ")
+    text.append(f"{_short(window.rate):>10}", style="bold" if window.phase == "measure" else "dim")
+    return text.append(f"  {loss:>8}  {left:>8}".rstrip())
+
+
+def _run_ending(run: RunView) -> Text:
+    if run.status != "ok":
+        text = Text(f"  {run.status}", style="bold red" if run.status not in ("interrupted", "skipped") else "yellow")
+        return text.append(f": {run.reason}" if run.reason else "", style="not bold default")
+    parts = [f"{_short(run.throughput)} samples/s" if run.throughput is not None else "no throughput"]
+    metrics = {metric.name: metric for metric in run.metrics if not metric.labels}
+    parts += [
+        _metric_text(metrics[name], metrics.get(f"{name}_bayes")) for name in _SHOWN_QUALITIES if name in metrics
+    ]
+    if run.elapsed_s is not None:
+        parts.append(duration(run.elapsed_s))
+    text = Text.assemble(("  ok", "green"), "  " + " · ".join(parts))
+    if run.contended:
+        text.append("  contended", style="bold yellow")
+        if run.reason:
+            text.append(f": {run.reason}", style="yellow")
+    return text
+
+
+def _metric_text(metric: MetricView, best: MetricView | None) -> str:
+    text = f"{metric.name.replace('_', ' ')} {amount(metric.value, metric.unit)}"
+    if best is not None and best.value is not None:
+        text += f" (best possible {amount(best.value, best.unit)})"
+    return text
+
+
+def _status(snapshot: Snapshot) -> RenderableType:
+    """The line below the lines: phase, progress, time left."""
+    run = snapshot.run(snapshot.current_run)
+    if snapshot.over or run is None:
+        return Text("")
+    text = Text.assemble((f"  {run.phase or snapshot.state}", "bold cyan"))
+    if run.elapsed_s is not None:
+        text.append(f"  {clock(run.elapsed_s)}")
+    if snapshot.eta_s is not None:
+        text.append(f"  all done in about {duration(snapshot.eta_s)}", style="dim")
+    if not run.progress_total or run.progress_done is None:
+        return text
+    line = Table.grid(padding=(0, 2))
+    line.add_row(
+        text,
+        ProgressBar(total=run.progress_total, completed=run.progress_done, width=24),
+        Text(_progress_text(run), style="dim"),
+    )
+    return Group(line)
+
+
+def _progress_text(run: RunView) -> str:
+    unit = run.progress_unit
+    if unit in ("B", "bytes"):
+        return f"{amount(run.progress_done, 'bytes')} of {amount(run.progress_total, 'bytes')}"
+    return f"{_short(run.progress_done)} of {_short(run.progress_total)} {unit}".rstrip()
+
+
+def _short(value: float | None) -> str:
+    return split_quantity(None if value is None else float(value), "")[0]
+
+
+def _samples_until(run: RunView, window: WindowView) -> int:
+    """Samples of the run at the end of this window: those after it taken off the newest count."""
+    return run.samples - sum(other.samples for other in run.windows if other.number > window.number)
+
+
+def _in_order(snapshot: Snapshot) -> Iterator[tuple[CellView, RunView]]:
+    """Every run that has begun, by the time it began; those to come last."""
+    pairs = [(cell, run) for cell in snapshot.cells for run in cell.runs]
+    yield from sorted(pairs, key=lambda pair: (pair[1].started_at is None, pair[1].started_at or ""))

@@ -1,0 +1,347 @@
+"""An experiment as a panel and lists as tables, for a terminal of 80 columns or more, and for a log without colours.
+
+Records in, rich renderables out; nothing is measured or judged here. `harness.report.plain` prints the lines that come
+before the panel.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from harness.analysis import words
+from harness.analysis.statistics import summary
+from harness.ids import short_id
+from harness.report.numbers import amount, duration, share, spread
+from harness.store.records import CellRecord, ExperimentRecord, MetricRecord, RunRecord
+
+PANEL_WIDTH = 100  # wider lines are hard to read
+_QUALITIES = (
+    "auc",
+    "gauc",
+    "log_loss",
+    "normalized_entropy",
+    "accuracy",
+    "calibration",
+    "hit_ratio",
+    "unique_hit_ratio",
+)
+_KNOWN_BESIDE = {"_bayes": "best possible", "_majority": "majority alone"}
+_COSTS = ("latency_p50_s", "latency_p99_s", "time_to_target_s", "energy_j_per_sample", "memory_peak_bytes")
+_PHASES = (("setup_s", "set-up"), ("compile_s", "compile"), ("warmup_s", "warm-up"), ("measure_s", "measured"),
+           ("evaluate_s", "evaluated"))  # fmt: skip
+_STATUS_STYLES = {"ok": "green", "done": "green", "running": "cyan", "pending": "dim", "skipped": "dim"}
+
+
+def experiment_panel(
+    experiment: ExperimentRecord, *, database: str, width: int = 80, next_commands: Sequence[str] = ()
+) -> RenderableType:
+    """The result of an experiment: one block a cell, or one table of cells where there are several."""
+    grid = _grid()
+    cells = experiment.cells
+    if len(cells) == 1:
+        for row in _cell_rows(experiment, cells[0]):
+            grid.add_row(*row)
+        body: list[RenderableType] = [grid]
+        title = _title(cells[0])
+    else:
+        body = [_cells_table(cells), Text(), grid]
+        title = Text(f"{experiment.command} of {words.counted(len(cells), 'cell')}", style="bold")
+        _add(grid, "runs", _runs_text([run for cell in cells for run in cell.runs]))
+        _add(grid, "contention", _contention([run for cell in cells for run in cell.runs]))
+    if experiment.interleaved:
+        _add(grid, "order", Text("interleaved: repeats of the cells alternate in random order"))
+    if experiment.shared:
+        _add(grid, "shared", Text("ran beside another measurement on purpose (--share)", style="yellow"))
+    stored = Text.assemble(database, " · experiment ", (short_id(experiment.id), "bold"))
+    if experiment.tags:
+        stored.append(" · " + ", ".join(experiment.tags))
+    _add(grid, "stored", stored)
+    for place, command in enumerate(next_commands):
+        _add(grid, "next" if place == 0 else "", Text(command, style="cyan"))
+    style = "green" if experiment.status == "done" else "yellow"
+    return Panel(
+        Group(*body), title=title, title_align="left", border_style=style, width=min(width, PANEL_WIDTH), padding=(0, 1)
+    )
+
+
+def cell_details(cell: CellRecord) -> RenderableType:
+    """All runs and every metric of one cell, for `bench show`."""
+    runs = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading in ("run", "repeat", "seed", "status", "wall", "contended"):
+        runs.add_column(
+            heading, no_wrap=heading != "contended", justify="right" if heading in ("repeat", "wall") else "left"
+        )
+    for run in cell.runs:
+        contended = {True: run.contention_reason or "yes", False: "no", None: "–"}[run.contended]
+        status = Text(str(run.status), style=_STATUS_STYLES.get(str(run.status), "red"))
+        if run.reason:
+            status.append(f": {run.reason}", style="not bold default")
+        runs.add_row(short_id(run.id), str(run.repeat), str(run.seed), status, duration(run.wall_s), contended)
+    metrics = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    metrics.add_column("metric", no_wrap=True)
+    metrics.add_column("median", justify="right", no_wrap=True)
+    metrics.add_column("interval", no_wrap=True)
+    metrics.add_column("n", justify="right")
+    metrics.add_column("role")
+    metrics.add_column("phase")
+    for key, values in by_metric(_ok(cell)).items():
+        one = summary(value.value for value in values)
+        middle, interval = spread(one.median, one.low, one.high, values[0].unit)
+        metrics.add_row(key, middle, interval, str(one.n), values[0].role, values[0].phase)
+    return Group(runs, Text(), metrics) if metrics.row_count else runs
+
+
+def settings_table(rows: Iterable[tuple[str, Any, str]]) -> Table:
+    """Key, value and origin of every setting: `--dry-run` and `bench config show`."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("setting", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    table.add_column("origin", overflow="fold")
+    for key, value, origin in rows:
+        table.add_row(key, Text(setting_text(value)), Text(origin, style="dim" if origin == "default" else "cyan"))
+    return table
+
+
+def setting_text(value: Any) -> str:
+    """A setting as a person would type it: `512,256,1`, `true`, `–` for what is not set."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ",".join(setting_text(part) for part in value) or "–"
+    return str(value)
+
+
+def plain_table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[str] = ()) -> Table:
+    """A list of things. Columns named in `right` hold numbers."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(part) if isinstance(part, str) else part for part in row))
+    return table
+
+
+def print_table(console: Console, table: Table) -> None:
+    """As wide as the terminal; as wide as the table where the output goes into a file or a pipe."""
+    if console.is_terminal:
+        console.print(table)
+    else:
+        console.print(
+            table, width=max(console.width, console.measure(table, options=console.options.update(width=2000)).maximum)
+        )
+
+
+def by_metric(runs: Sequence[RunRecord]) -> dict[str, list[MetricRecord]]:
+    """The metrics of several runs under their keys, in the order in which they were first recorded."""
+    found: dict[str, list[MetricRecord]] = {}
+    for key in dict.fromkeys(metric.key for run in runs for metric in run.metrics):
+        found[key] = [metric for run in runs if (metric := run.metric(key)) is not None]
+    return found
+
+
+def status_text(status: str) -> Text:
+    return Text(status, style=_STATUS_STYLES.get(status, "red"))
+
+
+def _cell_rows(experiment: ExperimentRecord, cell: CellRecord) -> list[tuple[Text, RenderableType]]:
+    grid: list[tuple[Text, RenderableType]] = []
+
+    def add(label: str, value: RenderableType | None) -> None:
+        if value is not None:
+            grid.append((Text(label, style="dim"), value))
+
+    runs = _ok(cell)
+    metrics = by_metric(runs)
+    for key, values in metrics.items():
+        if values[0].role == "primary":
+            add(_label(key), _primary(values, len(runs)))
+    if not runs:
+        add("throughput", Text("– no run ended well", style="yellow"))
+    qualities = [key for key in metrics if _is_quality(key, metrics)]
+    for place, key in enumerate(sorted(qualities, key=lambda key: metrics[key][0].role != "gate")):
+        add("quality" if place == 0 else "", _quality(key, metrics))
+    costs = [
+        f"{_label(key)} {_median_text(metrics[key])}" for key in _COSTS if key in metrics and _measured(metrics[key])
+    ]
+    if costs:
+        add("costs", Text(" · ".join(costs)))
+    add("machine limit", _limit(cell, metrics))
+    add("contention", _contention(cell.runs))
+    phases = [
+        f"{name} {_median_text(metrics[key])}" for key, name in _PHASES if key in metrics and _measured(metrics[key])
+    ]
+    if phases:
+        add("time of a run", Text(" · ".join(phases)))
+    add("data", _data(cell))
+    add("engine", _engine(cell.engine))
+    if any(run.status != "ok" for run in cell.runs):
+        add("runs", _runs_text(cell.runs))
+    if cell.device_kind not in (None, "hardware"):
+        add("device", Text(f"{cell.device_kind}: shown, and never ranked", style="yellow"))
+    return grid
+
+
+def _cells_table(cells: Sequence[CellRecord]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=True)
+    shown = list(
+        dict.fromkeys(
+            key
+            for role in ("primary", "gate")
+            for cell in cells
+            for key, values in by_metric(_ok(cell)).items()
+            if values[0].role == role
+        )
+    )[:3]
+    table.add_column("cell", overflow="fold", ratio=1)
+    for key in shown:
+        table.add_column(_label(key), justify="right", no_wrap=True)
+        table.add_column("", no_wrap=True)
+    table.add_column("n", justify="right")
+    for cell in cells:
+        metrics = by_metric(_ok(cell))
+        row: list[RenderableType] = [Text(cell.label or f"{cell.workload} on {cell.device}")]
+        for key in shown:
+            one = summary(value.value for value in metrics.get(key, ()))
+            unit = metrics[key][0].unit if key in metrics else ""
+            middle, interval = spread(one.median, one.low, one.high, unit)
+            row += [Text(middle, style="bold"), Text(interval, style="dim")]
+        table.add_row(*row, str(len(_ok(cell))))
+    return table
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
+
+
+def _add(grid: Table, label: str, value: RenderableType) -> None:
+    grid.add_row(Text(label, style="dim"), value)
+
+
+def _title(cell: CellRecord) -> Text:
+    title = Text.assemble((f"{cell.workload} {cell.mode}", "bold"), f" on {cell.device}")
+    if cell.profile:
+        title.append(f" · {cell.profile}")
+    title.append(f" · clock: {cell.timing_scope}", style="dim")
+    return title
+
+
+def _primary(values: Sequence[MetricRecord], runs: int) -> Text:
+    one = summary(value.value for value in values)
+    middle, interval = spread(one.median, one.low, one.high, values[0].unit)
+    text = Text.assemble((middle, "bold green" if one.n else "yellow"))
+    if interval:
+        text.append(f"  {interval}")
+    if one.n:
+        text.append(f"  median of {words.counted(one.n, 'run')}", style="dim")
+    elif runs:
+        text.append(" not measured", style="yellow")
+    return text
+
+
+def _quality(key: str, metrics: Mapping[str, list[MetricRecord]]) -> Text:
+    values = metrics[key]
+    one = summary(value.value for value in values)
+    middle, interval = spread(one.median, one.low, one.high, values[0].unit)
+    text = Text.assemble(f"{_label(key)} ", (middle, "bold"))
+    if one.n == 0:
+        return text.append(" (undefined)", style="yellow")
+    if interval:
+        text.append(f"  {interval}", style="dim")
+    for suffix, name in _KNOWN_BESIDE.items():
+        beside = metrics.get(key + suffix)
+        if beside and _measured(beside):
+            known, _ = spread(summary(value.value for value in beside).median, None, None, "")
+            text.append(f"  {name} ")
+            text.append(known, style="bold")
+    return text
+
+
+def _is_quality(key: str, metrics: Mapping[str, list[MetricRecord]]) -> bool:
+    name = words.base_name(key)
+    return (metrics[key][0].role == "gate" or name in _QUALITIES) and metrics[key][0].role != "primary"
+
+
+def _limit(cell: CellRecord, metrics: Mapping[str, list[MetricRecord]]) -> Text:
+    """The share of the machine's limit, and which limit binds. Honest where none is known."""
+    for key, values in metrics.items():
+        if words.base_name(key) == "roofline_share" and _measured(values):
+            one = summary(value.value for value in values)
+            labels = values[0].labels
+            binding = labels.get("binding") or labels.get("limit") or cell.engine.get("roofline_binding")
+            text = Text.assemble((share(one.median), "bold"), " of what this machine can do")
+            return text.append(f"; {str(binding).replace('_', ' ')} binds") if binding else text
+    return Text("– not known", style="dim")
+
+
+def _contention(runs: Iterable[RunRecord]) -> Text:
+    ended = [run for run in runs if run.status == "ok"]
+    contended = [run for run in ended if run.contended]
+    if not ended:
+        return Text("–", style="dim")
+    if contended:
+        reasons = list(dict.fromkeys(run.contention_reason for run in contended if run.contention_reason))
+        text = Text(f"{len(contended)} of {words.counted(len(ended), 'run')} contended", style="bold yellow")
+        return text.append(": " + "; ".join(reasons[:2]) if reasons else "", style="not bold yellow")
+    unknown = sum(run.contended is None for run in ended)
+    if unknown == len(ended):
+        return Text("could not be judged on this machine", style="dim")
+    return Text(f"none seen in {words.counted(len(ended) - unknown, 'run')}")
+
+
+def _runs_text(runs: Iterable[RunRecord]) -> Text:
+    every = list(runs)
+    counts = Counter(str(run.status) for run in every)
+    text = Text(", ".join(f"{count} {status}" for status, count in counts.items()))
+    reasons = list(dict.fromkeys(run.reason for run in every if run.reason and run.status != "ok"))
+    return text.append(": " + "; ".join(reasons[:2]), style="yellow") if reasons else text
+
+
+def _data(cell: CellRecord) -> Text | None:
+    if not cell.data:
+        return None
+    parts = [str(cell.data.get("description") or cell.data.get("path") or cell.data.get("kind") or "")]
+    if cell.data.get("rows") is not None:
+        parts.append(f"{int(cell.data['rows']):,} rows")
+    if cell.data.get("fingerprint"):
+        parts.append(f"{cell.data.get('kind', '')} {str(cell.data['fingerprint'])[:12]}".strip())
+    return Text(" · ".join(part for part in parts if part))
+
+
+def _engine(engine: Mapping[str, Any]) -> Text | None:
+    wanted = ("engine_resolved", "precision", "compile", "threads")
+    parts = [
+        f"{engine[key]}" if key == "engine_resolved" else f"{key} {engine[key]}"
+        for key in wanted
+        if engine.get(key) is not None
+    ]
+    return Text(" · ".join(parts)) if parts else None
+
+
+def _median_text(values: Sequence[MetricRecord]) -> str:
+    return amount(summary(value.value for value in values).median, values[0].unit)
+
+
+def _measured(values: Sequence[MetricRecord]) -> bool:
+    return any(value.value is not None for value in values)
+
+
+def _label(key: str) -> str:
+    name = key.removesuffix("_s") if not key.startswith("latency") else key.removesuffix("_s").replace("latency_", "")
+    return name.replace("memory_peak_bytes", "peak memory").replace("energy_j_per_sample", "energy").replace("_", " ")
+
+
+def _ok(cell: CellRecord) -> list[RunRecord]:
+    return [run for run in cell.runs if run.status == "ok"]

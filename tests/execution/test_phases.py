@@ -1,0 +1,263 @@
+"""The measurement loop, run in this process against fake workloads and devices, its events read from a real channel."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.api import BaseWorkload, Context, Description, Step, Workload
+from harness.errors import RunFailed
+from harness.execution.channel import Channel
+from harness.execution.context import WorkerContext
+from harness.execution.events import Event, LineReader
+from harness.execution.phases import Measurement, WindowCutter, percentile
+from harness.registry import Registry
+from harness.spec import RunSpec, Source, config_of, resolve
+from tests.fakes.devices import LateDevice, StillDevice
+
+FAKES = Path(__file__).resolve().parents[1] / "fakes" / "workloads.py"
+
+
+class Bench:
+    """A measurement wired to a socket pair that the test reads."""
+
+    def __init__(self, tmp_path: Path, name: str, device: Any = None, workload: Workload | None = None, **values: Any):
+        registry = Registry([FAKES])
+        self.description: Description = registry.workload(name)
+        self.spec: RunSpec = resolve(self.description, [Source(origin="test", values={"device": "cpu", **values})])
+        parent, child = socket.socketpair()
+        for end in (parent, child):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+        self.parent = parent
+        self.channel = Channel(child.detach(), leave=lambda status: None)
+        self.workload: Any = workload or registry.workload_class(name)()
+        self.context = WorkerContext(
+            self.channel,
+            self.description,
+            self.spec,
+            config_of(self.description, self.spec),
+            device or StillDevice(),
+            repeat=1,
+            rank=0,
+            world_size=1,
+            cache_dir=tmp_path,
+            output_dir=tmp_path,
+            shared={},
+        )
+        self.measurement = Measurement(self.workload, self.context, self.channel, self.spec)
+
+    def run(self, resumed: dict[str, Any] | None = None) -> list[Event]:
+        self.measurement.run(resumed)
+        return self.events()
+
+    def run_and_close(self) -> None:
+        try:
+            self.measurement.run()
+        finally:
+            self.channel.close()
+            self.parent.close()
+
+    def events(self) -> list[Event]:
+        self.channel.close()
+        reader, found = LineReader(), []
+        while chunk := self.parent.recv(1 << 20):
+            found += list(reader.feed(chunk))
+        self.parent.close()
+        assert all(isinstance(item, Event) for item in found)
+        assert reader.lost == 0
+        return [item for item in found if isinstance(item, Event)]
+
+
+def phases(events: list[Event]) -> list[str]:
+    return [f"{event['name']} {event['state']}" for event in events if event.type == "phase"]
+
+
+def measured(events: list[Event]) -> Event:
+    return next(e for e in events if e.type == "phase" and e["name"] == "measure" and e["state"] == "end")
+
+
+def metrics(events: list[Event]) -> dict[str, Any]:
+    return {event["name"]: event["value"] for event in events if event.type == "metric"}
+
+
+def test_the_phases_come_in_order_and_every_sample_is_counted_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "steady", rows=105, batch=10, epochs=2)
+    events = bench.run()
+    assert phases(events) == [
+        "setup begin", "setup end", "measure begin", "measure end", "evaluate begin", "evaluate end",
+    ]  # fmt: skip
+    end = measured(events)
+    assert end["segment_samples"] == 210
+    assert end["segment_steps"] == 22  # the last step of an epoch has 5 samples
+    assert sum(e["window_samples"] for e in events if e.type == "window") == 210
+    assert bench.workload.epochs == [0, 1]
+    assert metrics(events)["seen"] == 210
+    assert events[-1].samples == 210 and events[-1].epoch == 2
+
+
+def test_windows_add_up_to_the_measured_seconds(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "steady", rows=10**6, batch=10, step_s=0.002, seconds=0.3, window_s=0.05, epochs=100)
+    events = bench.run()
+    windows = [e for e in events if e.type == "window"]
+    assert len(windows) >= 4
+    assert sum(w["seconds"] for w in windows) == pytest.approx(measured(events)["segment_seconds"], rel=0.02)
+    assert sum(w["window_samples"] for w in windows) == measured(events)["segment_samples"]
+    assert 0.3 <= measured(events)["segment_seconds"] < 0.6
+
+
+@pytest.mark.parametrize("key, value, samples", [("steps", 7, 70), ("samples", 45, 50), ("epochs", 0.5, 500)])
+def test_stop_conditions_stop_at_the_first_step_that_reaches_them(
+    tmp_path: Path, key: str, value: float, samples: int
+) -> None:
+    values = {"epochs": 5, key: value}
+    events = Bench(tmp_path, "steady", rows=1000, batch=10, **values).run()
+    assert measured(events)["segment_samples"] == samples
+
+
+def test_warm_up_steps_teach_but_count_for_no_rate(tmp_path: Path) -> None:
+    events = Bench(tmp_path, "steady", rows=1000, batch=10, epochs=1, warmup="30").run()
+    assert measured(events)["segment_samples"] == 700
+    assert metrics(events)["seen"] == 1000
+    assert "warmup end" in phases(events)
+
+
+def test_automatic_warm_up_takes_at_most_a_fifth_of_a_planned_run(tmp_path: Path) -> None:
+    events = Bench(tmp_path, "steady", rows=1000, batch=10, epochs=1, warmup="auto").run()
+    assert measured(events)["segment_samples"] == 800
+
+
+def test_automatic_warm_up_ends_when_steady_or_at_its_cap(tmp_path: Path) -> None:
+    events = Bench(
+        tmp_path, "steady", rows=10**9, batch=10, step_s=0.001, seconds=0.1, epochs=1, warmup="auto", warmup_cap_s=0.5
+    ).run()
+    end = next(e for e in events if e.type == "phase" and e["name"] == "warmup" and e["state"] == "end")
+    assert end["ended"] in ("steady", "cap")
+    assert end["seconds"] < 2
+
+
+def test_a_warm_up_that_leaves_nothing_to_measure_is_an_error(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "steady", rows=100, batch=10, epochs=1, warmup="10")
+    with pytest.raises(RunFailed, match="nothing was measured"):
+        bench.run_and_close()
+
+
+def test_evaluation_interrupts_the_measure_phase_every_n_samples(tmp_path: Path) -> None:
+    events = Bench(tmp_path, "steady", rows=1000, batch=10, epochs=1, evaluate_every=300).run()
+    at = [e["x"][0] for e in events if e.type == "series" and e["name"] == "auc"]
+    assert at == [300, 600, 900]
+    assert measured(events)["segment_samples"] == 1000
+
+
+def test_a_reached_target_stops_the_run_and_gives_its_time(tmp_path: Path) -> None:
+    events = Bench(tmp_path, "steady", rows=1000, batch=10, epochs=9, evaluate_every=100, target="seen>=400").run()
+    assert measured(events)["segment_samples"] == 400
+    assert metrics(events)["time_to_target_s"] == pytest.approx(measured(events)["segment_seconds"])
+
+
+def test_a_target_that_is_never_reached_has_no_time(tmp_path: Path) -> None:
+    events = Bench(tmp_path, "steady", rows=100, batch=10, epochs=2, evaluate_every=100, target="seen>=900").run()
+    assert metrics(events)["time_to_target_s"] is None
+
+
+def test_a_target_on_something_never_measured_is_an_error(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "steady", rows=100, batch=10, epochs=3, evaluate_every=100, target="auk>=0.5")
+    with pytest.raises(RunFailed, match="auk"):
+        bench.run_and_close()
+
+
+class Slow(BaseWorkload):
+    """Epochs, evaluations and steps that each take a known time."""
+
+    def setup(self, context: Context) -> None:
+        self.count = 0
+
+    def begin_epoch(self, epoch: int) -> None:
+        import time
+
+        time.sleep(0.05)
+
+    def step(self) -> Step:
+        self.count += 1
+        return Step(1, epoch_end=self.count % 5 == 0)
+
+    def evaluate(self, part: str) -> Any:
+        import time
+
+        time.sleep(0.05)
+        return []
+
+    def epoch_samples(self) -> int | None:
+        return 5
+
+
+@pytest.mark.parametrize(
+    "scope, least, most", [("compute", 0.0, 0.05), ("compute+input", 0.14, 0.24), ("end_to_end", 0.19, 0.4)]
+)
+def test_the_timing_scope_decides_what_the_clock_covers(tmp_path: Path, scope: str, least: float, most: float) -> None:
+    events = Bench(
+        tmp_path, "steady", workload=Slow(), epochs=4, timing_scope=scope, evaluate_every=10, batch=1, rows=5
+    ).run()
+    assert least <= measured(events)["segment_seconds"] <= most
+
+
+def test_stop_finishes_the_window_and_evaluates_nothing_more(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "steady", rows=10**9, batch=10, step_s=0.001, seconds=60, epochs=1, window_s=0.05)
+    bench.channel.stop_requested = True
+    events = bench.run()
+    assert len([e for e in events if e.type == "window"]) == 1
+    assert measured(events)["segment_samples"] > 0
+    assert "evaluate begin" not in phases(events)
+
+
+def test_a_pass_goes_once_through_its_work(tmp_path: Path) -> None:
+    events = Bench(tmp_path, "many", size=25).run()
+    assert measured(events)["segment_samples"] == 100
+    assert metrics(events)["hit_ratio"] == 0.25
+    assert "warmup begin" not in phases(events)
+
+
+def test_a_driven_mode_reports_what_the_outside_clock_saw(tmp_path: Path) -> None:
+    events = Bench(tmp_path, "driven", requests=100).run()
+    assert measured(events)["segment_samples"] == 200
+    assert metrics(events)["latency_p50_s"] == pytest.approx(0.050)
+    assert metrics(events)["latency_p99_s"] == pytest.approx(0.099)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "steady", rows=100, batch=10, epochs=1)
+    bench.workload.training_loss = lambda: float("nan")
+    with pytest.raises(RunFailed, match="loss is nan"):
+        bench.run_and_close()
+
+
+def test_windows_of_an_asynchronous_device_are_cut_by_its_own_clock_without_waiting() -> None:
+    device, sent = LateDevice(tick_s=0.5, lag=2), []
+    cutter = WindowCutter(device, 1.0, lambda samples, seconds, partial: sent.append((samples, seconds, partial)))
+    cutter.begin()
+    for samples in (1, 2, 4, 8, 16):
+        cutter.cut(samples)
+    assert device.synchronized == 0
+    assert sent == [(3, 1.0, False)]  # two pieces of half a second each; the rest is not ready
+    device.synchronize()
+    cutter.finish(last=True)
+    assert sent == [(3, 1.0, False), (12, 1.0, False), (16, 0.5, True)]
+
+
+def test_a_resumed_run_counts_on_from_its_checkpoint(tmp_path: Path) -> None:
+    state = {
+        "workload": {"seen": 300, "position": 300},
+        "harness": {"step": 30, "samples": 300, "epochs": 0, "epoch_begun": True},
+    }
+    bench = Bench(tmp_path, "steady", rows=1000, batch=10, epochs=1)
+    events = bench.run(state)
+    assert measured(events)["segment_samples"] == 700
+    assert bench.workload.epochs == []
+    assert metrics(events)["seen"] == 1000
+
+
+@pytest.mark.parametrize("values, share, expected", [([], 0.5, None), ([3.0], 0.99, 3.0), ([4, 1, 3, 2], 0.5, 2)])
+def test_percentiles_are_values_that_occurred(values: list[float], share: float, expected: float | None) -> None:
+    assert percentile(values, share) == expected
