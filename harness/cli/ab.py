@@ -58,7 +58,9 @@ def make_ab(registry: Registry) -> Callable[..., Any]:
         flags = {key: value for key, value in values.items() if key in keys and value is not None}
         given = {key: value for key, value in values.items() if key not in keys}
         description = registry.workload(_workload(registry, texts, given))
-        specs = [_spec(registry, description, letter, text, given, flags) for letter, text in zip("AB", texts, strict=True)]
+        specs = [
+            _spec(registry, description, letter, text, given, flags) for letter, text in zip("AB", texts, strict=True)
+        ]
         _same_experiment(specs)
         if given["dry_run"]:
             dry_run(specs, json=given["json"])
@@ -121,7 +123,9 @@ def _pairs(letter: str, text: str, description: Description) -> dict[str, str]:
             key, equals, value = part.partition("=")
             key = key.strip().replace("-", "_")
             if not equals:
-                raise UsageError(f"{letter}: {part!r} is not KEY=VALUE", hint="write it like 'batch=512 optimizer=adagrad'")
+                raise UsageError(
+                    f"{letter}: {part!r} is not KEY=VALUE", hint="write it like 'batch=512 optimizer=adagrad'"
+                )
             if key != "profile" and key not in known:
                 raise UsageError(f"{letter}: unknown key {key!r}", hint=did_you_mean(key, [*known, "profile"]))
             found[key] = value.strip()

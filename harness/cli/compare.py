@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -54,8 +54,8 @@ _Things = Annotated[
     list[str],
     typer.Argument(
         metavar="A [B …]",
-        help="ids or the beginnings of ids, @latest, @latest~1, tags, other.db::ID, reference:NAME; an experiment stands "
-        "for its cells",
+        help="ids or the beginnings of ids, @latest, @latest~1, tags, other.db::ID, reference:NAME; an experiment "
+        "stands for its cells",
     ),
 ]
 _Baseline = Annotated[
@@ -75,7 +75,7 @@ _References = Annotated[
 ]  # fmt: skip
 
 
-def make_compare(registry: Registry) -> object:
+def make_compare(registry: Registry) -> Callable[..., Any]:
     """`bench compare`; the registry tells which parameters define a protocol."""
 
     def compare(
@@ -128,13 +128,15 @@ def finish(
 
     expressions = [gate.parse(text) for text in fail_on]
     if len(sides) < 2:
-        raise UsageError("one thing alone cannot be compared", hint="bench compare A B, or bench compare A reference:NAME")
+        raise UsageError(
+            "one thing alone cannot be compared", hint="bench compare A B, or bench compare A reference:NAME"
+        )
     first, *others = sides
     if isinstance(first, ReferenceRecord):
-        raise UsageError(
-            f"the baseline cannot be reference {first.name!r}", hint="name one of your own results first"
-        )
-    wanted = Options(force=force, margins=parse_margins(margins), param_classes=param_classes(registry, first.cell.workload))
+        raise UsageError(f"the baseline cannot be reference {first.name!r}", hint="name one of your own results first")
+    wanted = Options(
+        force=force, margins=parse_margins(margins), param_classes=param_classes(registry, first.cell.workload)
+    )
     comparisons = compare_all(first, others, wanted)
     if format == "json":
         body = report.as_json(comparisons)
@@ -184,7 +186,12 @@ def param_classes(registry: Registry, workload: str) -> dict[str, ParamClass]:
 def sides_of_cells(database: Path, experiment: ExperimentRecord) -> list[Side | ReferenceRecord]:
     """One side per cell, in order, named by its label."""
     return [
-        Side(name=cell.label or short_id(cell.id), experiment=experiment, cell=cell, drift=_drift(database, experiment, cell))
+        Side(
+            name=cell.label or short_id(cell.id),
+            experiment=experiment,
+            cell=cell,
+            drift=_drift(database, experiment, cell),
+        )
         for cell in experiment.cells
     ]
 

@@ -26,7 +26,7 @@ _OWN_VARIABLES = ("BENCH_DB", "BENCH_DEBUG")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What the person gave on the command line. `first` are sources stronger than all else (a sweep's, or A's of ab)."""
+    """What the person gave on the command line. `first` are sources stronger than all else (a sweep's, A's of ab)."""
 
     profile: str | None = None
     sets: Sequence[str] = ()
@@ -58,7 +58,9 @@ def cli_sources(sets: Sequence[str], flags: Mapping[str, Any], items: Sequence[S
     """--set first, then one source for each flag that was given."""
     flag_of = {item.name: item.flag for item in items}
     found = [Source(origin="--set", values=parse_sets(sets))] if sets else []
-    found += [Source(origin=flag_of.get(key, key), values={key: value}) for key, value in flags.items() if value is not None]
+    found += [
+        Source(origin=flag_of.get(key, key), values={key: value}) for key, value in flags.items() if value is not None
+    ]
     return [_here(source, items) for source in found]
 
 

@@ -47,7 +47,9 @@ COLUMNS: Mapping[str, _Column] = {
 _SHOWN = ("experiment", "run", "date", "label", "device", "status", "throughput", "auc", "contended")
 _REFERENCE_COLUMNS = ("name", "device", "metric", "value", "dataset")
 
-_References = Annotated[bool, typer.Option("--references", help="published results instead of runs", rich_help_panel=_FILTER)]
+_References = Annotated[
+    bool, typer.Option("--references", help="published results instead of runs", rich_help_panel=_FILTER)
+]
 _More = Annotated[
     list[Path] | None,
     typer.Option("--references-file", metavar="FILE", help="with --references: your own, too", rich_help_panel=_FILTER),
@@ -69,17 +71,37 @@ def _text(flag: str, metavar: str, help: str) -> Any:
 
 
 def list_results(
-    workload: Annotated[str | None, typer.Option("--workload", metavar="NAME", help="of this workload",
-                        autocompletion=options.complete_workloads, rich_help_panel=_FILTER)] = None,
-    device: Annotated[str | None, typer.Option("--device", metavar="NAME", help="on this device; cuda takes cuda:1 too",
-                      autocompletion=options.complete_devices, rich_help_panel=_FILTER)] = None,
+    workload: Annotated[
+        str | None,
+        typer.Option(
+            "--workload",
+            metavar="NAME",
+            help="of this workload",
+            autocompletion=options.complete_workloads,
+            rich_help_panel=_FILTER,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="NAME",
+            help="on this device; cuda takes cuda:1 too",
+            autocompletion=options.complete_devices,
+            rich_help_panel=_FILTER,
+        ),
+    ] = None,
     mode: Annotated[str | None, _text("--mode", "MODE", "in this mode")] = None,
     tag: Annotated[str | None, _text("--tag", "TAG", "with this tag")] = None,
     status: Annotated[str | None, _text("--status", "WORD", "that ended so: ok, failed, interrupted, …")] = None,
     since: Annotated[str | None, _text("--since", "DATE", "from then on: 2026-11-03, 7d, 12h, today")] = None,
     until: Annotated[str | None, _text("--until", "DATE", "until then, a named day included")] = None,
-    text: Annotated[str | None, _text("--text", "WORDS", "that hold these words in label, note, tag, profile or id")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="at most so many", rich_help_panel=_FILTER)] = 40,
+    text: Annotated[
+        str | None, _text("--text", "WORDS", "that hold these words in label, note, tag, profile or id")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, metavar="N", help="at most so many", rich_help_panel=_FILTER)
+    ] = 40,
     running: _Running = False,
     references: _References = False,
     references_file: _More = None,
@@ -112,12 +134,14 @@ def _filters(
 
 def _list_runs(database: Path, filters: Any, limit: int, columns: str | None, json: bool) -> None:
     from harness.report.terminal import plain_table, print_table
+    from harness.store.listing import SHOWN_METRICS
     from harness.store.queries import Store
 
     chosen = [name.strip() for name in columns.split(",") if name.strip()] if columns else list(_SHOWN)
     metrics = [name for name in chosen if name not in COLUMNS]
     with Store(database) as store:
-        runs = store.list_runs(filters, limit=limit, **({"metrics": [*{_base(name) for name in metrics}]} if columns else {}))
+        asked = {_base(name) for name in metrics} if columns else SHOWN_METRICS
+        runs = store.list_runs(filters, limit=limit, metrics=sorted(asked))
         total = store.count_runs(filters)
     if json:
         options.print_json({"schema": 1, "total": total, "runs": [dataclasses.asdict(run) for run in runs]})
@@ -139,7 +163,9 @@ def _check_columns(metrics: Sequence[str], runs: Sequence[RunSummary]) -> None:
     for name in metrics:
         if runs and name not in found and name not in {_base(key) for key in found}:
             known = [*COLUMNS, *found, "throughput", "auc", "log_loss"]
-            raise UsageError(f"unknown column {name!r}: no run listed has such a metric", hint=did_you_mean(name, known))
+            raise UsageError(
+                f"unknown column {name!r}: no run listed has such a metric", hint=did_you_mean(name, known)
+            )
 
 
 def _metric(run: RunSummary, name: str) -> str:
@@ -161,7 +187,7 @@ def _list_running(database: Path, json: bool) -> None:
     if database.exists():
         with Store(database) as store:
             known = {one.id: one for one in store.running()}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for identifier in sorted(living | set(known)):
         one = known.get(identifier)
         rows.append(
@@ -186,7 +212,9 @@ def _list_running(database: Path, json: bool) -> None:
             (
                 short_id(row["experiment"]),
                 "running" if row["alive"] else "its process is gone",
-                f"{', '.join(row['workloads'])} on {', '.join(row['devices'])}" if row["workloads"] else "in another database",
+                f"{', '.join(row['workloads'])} on {', '.join(row['devices'])}"
+                if row["workloads"]
+                else "in another database",
                 f"{row['runs_ok']} of {row['runs']} done" if row["runs"] is not None else "–",
                 _local(row["started_at"]) if row["started_at"] else "–",
             )
@@ -221,7 +249,8 @@ def _list_references(
         style = "" if one.comparable else "dim"
         rows.append([
             Text(one.name + ("" if one.comparable else " *"), style=style), Text(count + one.device, style=style),
-            Text(one.metric, style=style), Text(amount(one.value, one.unit), style=style), Text(one.dataset, style=style),
+            Text(one.metric, style=style), Text(amount(one.value, one.unit), style=style),
+            Text(one.dataset, style=style),
         ])  # fmt: skip
     console = options.out()
     print_table(console, plain_table(_REFERENCE_COLUMNS, rows, right=["value"]))

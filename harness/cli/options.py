@@ -82,7 +82,10 @@ ProfileName = Annotated[
 Sets = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="any setting by its key; stronger than flags; repeatable", rich_help_panel=WHAT
+        "--set",
+        metavar="KEY=VALUE",
+        help="any setting by its key; stronger than flags; repeatable",
+        rich_help_panel=WHAT,
     ),
 ]
 Plugins = Annotated[
@@ -91,9 +94,7 @@ Plugins = Annotated[
         "--plugin", metavar="FILE", help="a Python file with workloads or devices; repeatable", rich_help_panel=WHAT
     ),
 ]
-Debug = Annotated[
-    bool, typer.Option("--debug", help="on an error, print the whole traceback", rich_help_panel=OUTPUT)
-]
+Debug = Annotated[bool, typer.Option("--debug", help="on an error, print the whole traceback", rich_help_panel=OUTPUT)]
 
 
 def database(given: Path | None) -> Path:

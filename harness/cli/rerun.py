@@ -24,7 +24,9 @@ _Thing = Annotated[
 
 def rerun(
     thing: _Thing,
-    repeats: Annotated[int | None, typer.Option("--repeats", min=1, metavar="N", help="another number of repeats")] = None,
+    repeats: Annotated[
+        int | None, typer.Option("--repeats", min=1, metavar="N", help="another number of repeats")
+    ] = None,
     tag: options.Tags = None,
     note: options.Note = None,
     share: options.Share = False,

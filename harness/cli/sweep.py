@@ -32,7 +32,9 @@ _OVER = Annotated[
 ]
 _IN_ORDER = Annotated[
     bool,
-    typer.Option("--in-order", help="all repeats of a cell one after the other, not interleaved", rich_help_panel="Measurement"),
+    typer.Option(
+        "--in-order", help="all repeats of a cell one after the other, not interleaved", rich_help_panel="Measurement"
+    ),
 ]
 
 

@@ -45,7 +45,9 @@ class SilentFace:
 def choose_face(asked: options.UI) -> Face:
     """`auto` is plain. UnavailableError for the dashboard."""
     if asked == "dashboard":
-        raise UnavailableError("the live dashboard is not built yet", hint="--ui plain shows the same experiment in lines")
+        raise UnavailableError(
+            "the live dashboard is not built yet", hint="--ui plain shows the same experiment in lines"
+        )
     return "plain" if asked == "auto" else asked
 
 

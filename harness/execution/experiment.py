@@ -70,6 +70,7 @@ class Experiment:
         self._group_runs: list[PlannedRun] = []
         self._current: RunInProgress | None = None
         self._log_path = Path(os.devnull)
+        self._environment: Mapping[str, Any] | None = None  # what the worker of the moment said of itself
         self._processes: dict[int, tuple[str, str]] = {}  # rank -> (row id, run id)
         self._limits = Limits()
         self._ended_by: Outcome | None = None  # why we ended the worker ourselves
@@ -200,8 +201,9 @@ class Experiment:
                 continue
             self._view.set_state("running", waiting_for="the machine's limits, measured once")
             start = commands.ceiling_start(cell.spec, self._setup.devices[cell.spec.device], worker=self._setup.worker)
-            problem = await machine.measure(cell.spec, start, self._adopt_group)
+            rows, problem = await machine.measure(cell.spec, start, self._adopt_group, self._own_pids)
             self._group = None
+            self._recorder.ceilings(rows)
             if problem is not None:
                 self.say("ceilings", "info", f"the machine's limits are unknown: {problem}")
         if self._stopped_at is None:
@@ -222,6 +224,7 @@ class Experiment:
         """One worker, from its start to its end; runs it did not come to go back into the queue."""
         spec = self._plan.cell(runs[0].cell_id).spec
         self._group_runs, self._ended_by, self._garbage, self._skip_at = list(runs), None, 0, None
+        self._environment = None
         self._log_path = commands.output_dir(self._plan, runs[0]) / "log.txt"
         kills = oom_kills()
         starts = commands.cell_starts(self._plan, runs, self._setup.devices[spec.device], worker=self._setup.worker)
@@ -261,9 +264,8 @@ class Experiment:
             declared=self._setup.declared[cell.id],
             log_path=self._log_path,
         )
-        environment = self._setup.machine.environment_of(self._log_path)
-        if environment is not None:
-            self._recorder.environment([run.id], *environment)
+        if self._environment is not None:
+            self._know_environment(self._environment)
 
     def _outcome(self, ends: Sequence[RankEnd], kills: int | None) -> Outcome:
         """How the current run ended, now that its worker is gone."""
@@ -297,8 +299,9 @@ class Experiment:
         assert current is not None
         self._current = None
         current.finish(outcome, alone=not self._plan.share)
-        for row in self._setup.machine.shares(current.run.id, current.cell.spec, current.tally):
-            current.record(row)
+        roofline = self._setup.machine.roofline(current.run.id, current.cell.spec, current.tally, current.engine)
+        if roofline is not None:
+            current.record_roofline(*roofline)
         for artifact in current.artifacts:
             self._recorder.artifact(hashed(artifact))
         self._view.current_run = None
@@ -392,13 +395,19 @@ class Experiment:
 
     def _environment(self, event: Event) -> None:
         values = event["values"]
-        identifier, merged = self._setup.machine.merge(self._log_path, values)
-        if self._current is not None:
-            self._recorder.environment([self._current.run.id], identifier, merged)
-            kind = values.get("device_kind")
-            if isinstance(kind, str):
-                self._recorder.cell(self._current.cell.id, device_kind=kind)
-                self._view.device_kind(self._current.cell.id, kind)
+        self._environment = {**(self._environment or {}), **values}
+        self._know_environment(self._environment)
+
+    def _know_environment(self, values: Mapping[str, Any]) -> None:
+        """The worker's environment is that of each of its runs."""
+        if self._current is None:
+            return
+        run, cell = self._current.run, self._current.cell
+        self._recorder.environment(run.id, *self._setup.machine.environment(cell.spec, values))
+        kind = values.get("device_kind")
+        if isinstance(kind, str):
+            self._recorder.cell(cell.id, device_kind=kind)
+            self._view.device_kind(cell.id, kind)
 
     def _cell_begins(self, run_id: str) -> None:
         if self._current is not None and self._current.run.id == run_id:

@@ -19,6 +19,7 @@ from harness.settings import jsonable
 from harness.store.records import RunStatus, metric_key
 from harness.store.rows import (
     ArtifactRow,
+    CeilingRow,
     CellRow,
     CheckpointRow,
     EnvironmentRow,
@@ -128,13 +129,16 @@ class Recorder:
     def skipped(self, run_id: str, reason: str, status: RunStatus = "skipped") -> None:
         self.run(run_id, status=status, reason=reason)
 
-    def environment(self, run_ids: Iterable[str], identifier: str, values: Mapping[str, Any]) -> None:
-        """The environment of these runs."""
+    def environment(self, run_id: str, identifier: str, values: Mapping[str, Any]) -> None:
+        """The environment of a run."""
         if identifier not in self._environments:
             self._environments.add(identifier)
             self._writer.put(EnvironmentRow(hash=identifier, values=values, first_seen=utc_now()))
-        for run_id in run_ids:
-            self.run(run_id, environment_hash=identifier)
+        self.run(run_id, environment_hash=identifier)
+
+    def ceilings(self, rows: Iterable[CeilingRow]) -> None:
+        """What this machine can do at most."""
+        self._writer.put(*rows)
 
     def process(self, run_id: str, rank: int, pid: int, python: str) -> str:
         """A rank that has started, under a row id of its own."""

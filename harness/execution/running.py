@@ -55,7 +55,8 @@ class RunInProgress:
         self.evaluated_at: float | None = None  # when an evaluation behind it ended
         self.outermost_s: dict[str, float] = {}
         self.artifacts: list[ArtifactRow] = []
-        self._view, self._recorder, self._meters, self._declared = view, recorder, meters, declared
+        self.meters, self.engine = meters, dict[str, Any]()
+        self._view, self._recorder, self._declared = view, recorder, declared
         self._phases: list[_Phase] = []
         self._progress: Progress | None = None
         self._measure_step = 0
@@ -63,7 +64,6 @@ class RunInProgress:
         self._samples = [0] * cell.spec.settings.ranks
         self._windows: dict[tuple[str, int], list[Event]] = {}
         self._data: dict[str, Any] = {}
-        self._engine: dict[str, Any] = {}
         started_at = utc_now()
         recorder.run(run.id, status="running", started_at=started_at, log_path=str(log_path))
         view.update(run.id, status="running", started_at=started_at, started=self.started)
@@ -101,9 +101,9 @@ class RunInProgress:
     def finish(self, outcome: Outcome, *, alone: bool) -> list[MetricRow]:
         """Writes the result; the metrics that were made. `alone`: no other measurement ran beside it."""
         run_id, load, energy_j = self.run.id, None, None
-        if self._meters is not None:
-            self._meters.end()
-            load, energy_j = self._meters.load(), self._meters.energy_j()
+        if self.meters is not None:
+            self.meters.end()
+            load, energy_j = self.meters.load(), self.meters.energy_j()
         rows = self.tally.metrics(run_id, self._declared, alone=alone, energy_j=energy_j)
         for row in rows:
             self._record(row)
@@ -142,9 +142,11 @@ class RunInProgress:
         if warning is not None:
             self._say("contention", "warning", warning)
 
-    def record(self, row: MetricRow) -> None:
-        """One more metric of this run, made by the harness."""
+    def record_roofline(self, row: MetricRow, binding: str) -> None:
+        """How near it came to the machine's limit, and which limit binds."""
         self._record(row)
+        self.engine["roofline_binding"] = binding
+        self._recorder.cell(self.cell.id, engine=dict(self.engine))
 
     def _record(self, row: MetricRow) -> None:
         self._recorder.metric(row)
@@ -182,8 +184,8 @@ class RunInProgress:
             while self._phases and self._phases.pop().name != name:
                 pass
             self._phase_over(name, event)
-        if self._meters is not None and self._on_the_clock() != measured:
-            (self._meters.end if measured else self._meters.begin)()
+        if self.meters is not None and self._on_the_clock() != measured:
+            (self.meters.end if measured else self.meters.begin)()
         self._view.update(
             self.run.id, phase=self.phase, progress_done=None, progress_total=None, progress_unit="", eta_s=None
         )
@@ -295,10 +297,10 @@ class RunInProgress:
     def _hear_engine(self, rank: int, event: Event) -> None:
         if rank != 0:
             return
-        self._engine.update(event["values"])
-        if isinstance(self._engine.get("work"), Mapping):
-            self.tally.work = self._engine["work"]
-        self._recorder.cell(self.cell.id, engine=dict(self._engine))
+        self.engine.update(event["values"])
+        if isinstance(self.engine.get("work"), Mapping):
+            self.tally.work = self.engine["work"]
+        self._recorder.cell(self.cell.id, engine=dict(self.engine))
 
     def _hear_log(self, rank: int, event: Event) -> None:
         level = _LEVELS.get(event["level"], "info")

@@ -49,7 +49,7 @@ class RunTally:
     """All ranks of one run."""
 
     ranks: list[RankTally]
-    work: Mapping[str, float] | None = None  # of one step of one rank
+    work: Mapping[str, Any] | None = None  # of one step of one rank
 
     @classmethod
     def of(cls, world_size: int) -> RunTally:
@@ -79,13 +79,12 @@ class RunTally:
         seconds = max(rank.window_seconds for rank in self.ranks)
         return sum(rank.window_samples for rank in self.ranks) / seconds if seconds > 0 else None
 
-    def work_done(self) -> Work | None:
-        """The least work of all measured steps of all ranks."""
-        if self.work is None or not self.measured:
+    def work_per_step(self) -> Work | None:
+        """The least work of one step of one rank, as the worker told it."""
+        if self.work is None:
             return None
-        steps = sum(rank.segment_steps or 0 for rank in self.ranks)
         known = {name: value for name, value in self.work.items() if name in Work.__dataclass_fields__}
-        return Work(**{name: value if name == "row_bytes" else value * steps for name, value in known.items()})
+        return Work(**{name: float(value) for name, value in known.items() if isinstance(value, int | float)})
 
     def metrics(
         self, run_id: str, declared: Mapping[str, MetricSpec], *, alone: bool, energy_j: float | None

@@ -146,9 +146,7 @@ def _run_ending(run: RunView) -> Text:
         return text.append(f": {run.reason}" if run.reason else "", style="not bold default")
     parts = [f"{_short(run.throughput)} samples/s" if run.throughput is not None else "no throughput"]
     metrics = {metric.name: metric for metric in run.metrics if not metric.labels}
-    parts += [
-        _metric_text(metrics[name], metrics.get(f"{name}_bayes")) for name in _SHOWN_QUALITIES if name in metrics
-    ]
+    parts += [_metric_text(metrics[name], metrics.get(f"{name}_bayes")) for name in _SHOWN_QUALITIES if name in metrics]
     if run.elapsed_s is not None:
         parts.append(duration(run.elapsed_s))
     text = Text.assemble(("  ok", "green"), "  " + " · ".join(parts))

@@ -194,7 +194,9 @@ class ExecutorContract:
         executor = self.make(SmallModel())
         with pytest.raises(UsageError, match="64"):
             executor.train_call(executor.stage(make_batch(64)))
-        unlabelled = HostBatch(inputs=(torch.zeros(48, DENSE),), ids=(torch.zeros(48, TABLES).long(),), labels=None, rows=1)
+        unlabelled = HostBatch(
+            inputs=(torch.zeros(48, DENSE),), ids=(torch.zeros(48, TABLES).long(),), labels=None, rows=1
+        )
         with pytest.raises(UsageError, match="labels"):
             executor.train_call(executor.stage(unlabelled))
         with pytest.raises(UsageError, match="49"):

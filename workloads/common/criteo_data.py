@@ -1,7 +1,7 @@
-"""From a Criteo text file to arrays that a model can read: parsed once, encoded by vocabularies, split in order, cached.
+"""From a Criteo text file to arrays that a model reads: parsed once, encoded by vocabularies, split in order, cached.
 
 Two cache entries: the parsed file (by its fingerprint) and its encoding (by the rules as well), so other rules cost no
-second parse. Everything stays on disk and is mapped into memory; a column at a time is held while its vocabulary is made.
+second parse. The arrays stay on disk, mapped into memory; one column at a time is held while its vocabulary is made.
 
     n rows; 13 dense integers and 26 table rows each
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -173,9 +174,7 @@ def prepare_criteo(
             parsed.array("labels") if parsed.facts["labelled"] else None,
         ),
         bounds=bounds,
-        vocabularies=tuple(
-            Vocabulary.of(np.array(hashes[start:stop])) for start, stop in zip(edges[:-1], edges[1:], strict=True)
-        ),
+        vocabularies=tuple(Vocabulary.of(np.array(hashes[start:stop])) for start, stop in itertools.pairwise(edges)),
         bad_rows=int(parsed.facts["bad_rows"]),
         first_bad=parsed.facts["first_bad"],
     )
@@ -189,8 +188,9 @@ def dense_features(dense: npt.NDArray[np.int32], transform: DenseTransform) -> n
     """
     missing = dense == MISSING
     if transform == "log1p":
-        return np.log1p(np.maximum(dense, 0), dtype=np.float32)
-    features = np.log(np.maximum(dense, -2).astype(np.float32) + np.float32(3.0))
+        logarithms: npt.NDArray[np.float32] = np.log1p(np.maximum(dense, 0), dtype=np.float32)
+        return logarithms
+    features: npt.NDArray[np.float32] = np.log(np.maximum(dense, -2).astype(np.float32) + np.float32(3.0))
     features[missing] = 0.0
     return features
 
@@ -282,7 +282,8 @@ def _write_ids(parsed: CacheEntry, vocabularies: Sequence[Vocabulary], folder: P
 
 
 def _missing_in(bits: npt.NDArray[np.uint32], column: int) -> npt.NDArray[np.bool_]:
-    return (bits >> np.uint32(column)) & np.uint32(1) != 0
+    absent: npt.NDArray[np.bool_] = (bits >> np.uint32(column)) & np.uint32(1) != 0
+    return absent
 
 
 def _check_parts(path: Path, rows: int, bounds: tuple[int, int], split: Split) -> None:

@@ -1,4 +1,4 @@
-"""Says which file this is: SHA-256 of its bytes, remembered by path, size and time of change; of samples when it is huge.
+"""Says which file this is: SHA-256 of its bytes, remembered by path, size and time of change; sampled when huge.
 
 A full hash is made once for each state of a file. Files above the limit (4 GiB) are identified by their size and
 64 evenly spaced samples of 1 MiB, first and last included, and marked `sampled`.

@@ -9,21 +9,23 @@ falls between the two: its pool is as large as fits and is refilled inside the c
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from harness.api import HostBatch
 from workloads.common.counter import stream
+from workloads.common.criteo_data import DenseTransform
 from workloads.dlrm.data import Rows, transform_dense
 from workloads.dlrm.sizes import SAMPLE_BYTES
 
 _ORDER_VERSION = 1
 _GATHERED_AT_ONCE = 1 << 18  # rows: bounds what gathering needs beside the staged batches
-
-Transform = Literal["log1p", "log3", "none"]
 
 
 class Batches:
@@ -32,11 +34,11 @@ class Batches:
     `pad` fills it up to B rows instead, for devices that want one shape; the padding is not counted as rows.
     """
 
-    def __init__(self, rows: Rows, batch: int, transform: Transform, *, pad: bool) -> None:
+    def __init__(self, rows: Rows, batch: int, transform: DenseTransform, *, pad: bool) -> None:
         self.batch = batch
-        self._dense = torch.from_numpy(rows.dense)
-        self._ids = torch.from_numpy(rows.ids)
-        self._labels = None if rows.labels is None else torch.from_numpy(rows.labels)
+        self._dense = _tensor(rows.dense)
+        self._ids = _tensor(rows.ids)
+        self._labels = None if rows.labels is None else _tensor(rows.labels)
         self._transform = transform
         self._pad = pad
         self.rows = len(rows)
@@ -123,6 +125,13 @@ def order_of_epoch(seed: int, epoch: int, rows: int) -> Tensor:
 def pool_batches(batches: Batches, limit_bytes: int) -> int:
     """How many of the batches fit in `limit_bytes` when staged; at least one."""
     return max(1, min(len(batches), limit_bytes // (batches.batch * SAMPLE_BYTES)))
+
+
+def _tensor(array: npt.NDArray[np.generic]) -> Tensor:
+    """The array's own memory as a tensor. One mapped from disk cannot be written to, and nothing here does."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 def _padded(values: Tensor, length: int) -> Tensor:

@@ -113,8 +113,9 @@ class DLRMConfig:
         kind="identity",
     )  # fmt: skip
     split: Literal["ordered", "kaggle"] = setting(
-        "ordered", help="ordered: train, validation, test in file order; kaggle: of the last of 7 days, the first half "
-        "tests and the second validates", source=f"{_PREPROCESSING}: kaggle split", group=_ROWS, kind="identity",
+        "ordered", help="ordered: train, validation, test in row order; kaggle: the first six of seven days train, half "
+        "of the last one tests, its rest validates", source=f"{_PREPROCESSING}: kaggle is its split", group=_ROWS,
+        kind="identity",
     )  # fmt: skip
     validation_fraction: float = setting(
         0.1, minimum=0.0, maximum=0.9, help="share of the rows before the test part that validate (split ordered)",
@@ -124,22 +125,23 @@ class DLRMConfig:
         0.2, minimum=0.0, maximum=0.9, help="share of the rows at the end that test (split ordered)", group=_ROWS,
         kind="identity",
     )  # fmt: skip
-    dense_transform: Literal["log1p", "log3", "none"] = setting(
-        "log1p", help="log1p: log(1 + x), negative and missing as 0; log3: log(3 + x), missing as 0; none: x, missing "
-        "as 0", source=f"{_PREPROCESSING}: log(x + 1); log3 is that of NVIDIA DeepLearningExamples", group=_ROWS,
+    dense_transform: Literal["log1p", "log3"] = setting(
+        "log1p", help="log1p: log(1 + x), negative and missing as 0; log3: log(3 + x), missing as 0",
+        source=f"{_PREPROCESSING}: log(x + 1); log3 is that of NVIDIA DeepLearningExamples", group=_ROWS,
         kind="identity",
     )  # fmt: skip
     frequency_threshold: int = setting(
-        1, minimum=1, help="ids seen less often in the training rows share the row of unknown ids (--data only)",
-        source=f"{_PREPROCESSING}: no threshold", group=_ROWS, kind="identity",
+        3, minimum=1, help="ids seen less often in the training rows share one row of their table (--data only)",
+        source="facebookresearch/dlrm, torchrec_dlrm: 3; its first program has no threshold", group=_ROWS,
+        kind="identity",
     )  # fmt: skip
     on_bad_row: Literal["error", "skip"] = setting(
         "error", help="a malformed line stops the run, or is skipped and counted (--data only)", group=_ROWS,
         kind="identity",
     )  # fmt: skip
     table_rows: int | None = setting(
-        None, minimum=2, help="the most rows of any table: built-in ones are cut to it, ids of a file taken modulo",
-        source=f"{_KAGGLE_SCRIPT}: no cap; MLPerf caps at 40 M (--max-ind-range)", group=_ROWS, kind="identity",
+        None, minimum=2, help="the most rows of any table: built-in tables are cut to it, those of a file keep the most "
+        "frequent ids", source=f"{_KAGGLE_SCRIPT}: no cap", group=_ROWS, kind="identity",
     )  # fmt: skip
 
     rows: int = setting(

@@ -10,8 +10,10 @@ transform of the dense features is part of every batch (`transform_dense`), so a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -20,11 +22,21 @@ import torch
 from torch import Tensor
 
 from harness.api import Context, DataError, DataIdentity, RunFailed, UsageError
-from workloads.common.clicks import MISSING, ClickLogSpec, generate
+from workloads.common.clicks import ClickLogSpec, generate
+from workloads.common.criteo import CATEGORY_NAMES
+from workloads.common.criteo_data import (
+    CriteoPart,
+    DenseTransform,
+    PartName,
+    PreprocessingRules,
+    Split,
+    prepare_criteo,
+)
+from workloads.common.vocabulary import Vocabulary
 from workloads.dlrm.config import DENSE_FEATURES, TABLES, DLRMConfig
+from workloads.dlrm.memory import available_bytes
 
-PartName = Literal["train", "validation", "test"]
-PARTS: tuple[PartName, ...] = ("train", "validation", "test")
+PARTS: tuple[PartName, PartName, PartName] = ("train", "validation", "test")
 KAGGLE_DAYS = 7
 _GENERATED_AT_ONCE = 1 << 17
 
@@ -72,40 +84,90 @@ class ClickData:
         return self.rows.part(self.parts[name].start, self.parts[name].stop)
 
 
+class KaggleSplit(Split):
+    """facebookresearch/dlrm's: seven days of equal length, the first ones a row longer; of the last one the first half
+    tests and the second validates. The bounds are where those two begin."""
+
+    def bounds(self, rows: int) -> tuple[int, int]:
+        train_end = rows - rows // KAGGLE_DAYS
+        return train_end, train_end + (rows - train_end + 1) // 2
+
+    def __str__(self) -> str:
+        return "kaggle"
+
+
+def split_of(config: DLRMConfig) -> Split:
+    """The split that a configuration asks for."""
+    if config.split == "kaggle":
+        return KaggleSplit()
+    validation, test = Fraction(str(config.validation_fraction)), Fraction(str(config.test_fraction))
+    return Split(1 - validation - test, validation, test)
+
+
+def parts_of(split: Split, rows: int, source: str) -> dict[PartName, range]:
+    """The three parts of `rows` rows. DataError where the training or the test part would be empty."""
+    first, second = split.bounds(rows)
+    behind: tuple[PartName, PartName] = ("test", "validation") if isinstance(split, KaggleSplit) else PARTS[1:]
+    parts: dict[PartName, range] = {
+        "train": range(first),
+        behind[0]: range(first, second),
+        behind[1]: range(second, rows),
+    }
+    for name in ("train", "test"):
+        if not parts[name]:
+            raise DataError(f"{source} has {rows} rows, too few for a {name} part by the split {split}")
+    return parts
+
+
 def load_data(context: Context, vocabulary: Mapping[str, Tensor]) -> ClickData:
-    """The rows of `--data`, or the built-in log. `vocabulary` is a checkpoint's, to be used instead of the file's."""
+    """The rows of `--data`, or the built-in log. A checkpoint's `vocabulary` is used instead of the file's own."""
     config: DLRMConfig = context.config
     if context.data is None:
         return built_in(config, context)
-    raise NotImplementedError
+    return criteo_text(config, context, context.data, vocabulary)
 
 
-def split(rows: int, config: DLRMConfig, source: str) -> dict[PartName, range]:
-    """The three parts of `rows` rows. DataError where the training or the test part would be empty.
+def criteo_text(config: DLRMConfig, context: Context, path: Path, vocabulary: Mapping[str, Tensor]) -> ClickData:
+    """A file of Criteo text, parsed once and cached. Without labels it has no parts but `all`."""
+    split = split_of(config)
+    rules = PreprocessingRules(
+        frequency_threshold=config.frequency_threshold,
+        max_table_rows=config.table_rows,
+        dense_transform=config.dense_transform,
+        split=split,
+    )
 
-    `ordered`: the last `test_fraction` tests, the `validation_fraction` before it validates. `kaggle`: the rows are
-    seven days of equal length (the first days one row longer); of the last, the first half tests.
-    """
-    if config.split == "kaggle":
-        train_end = rows - rows // KAGGLE_DAYS
-        test_end = train_end + (rows - train_end + 1) // 2
-        parts: dict[PartName, range] = {
-            "train": range(train_end),
-            "validation": range(test_end, rows),
-            "test": range(train_end, test_end),
-        }
-    else:
-        test_start = rows - round(rows * config.test_fraction)
-        validation_start = test_start - round(rows * config.validation_fraction)
-        parts = {
-            "train": range(validation_start),
-            "validation": range(validation_start, test_start),
-            "test": range(test_start, rows),
-        }
-    for name in ("train", "test"):
-        if not parts[name]:
-            raise DataError(f"{source} has {rows} rows, too few for a {name} part by the {config.split} split")
-    return parts
+    def progress(done: int, total: int) -> None:
+        if context.should_stop():
+            raise RunFailed(f"stopped while {path} was parsed")
+        context.progress(done, total, "bytes parsed")
+
+    prepared = prepare_criteo(
+        path,
+        rules,
+        cache_root=context.cache_dir,
+        on_bad_row=config.on_bad_row,
+        vocabularies=_from_state(vocabulary) if vocabulary else None,
+        progress=progress,
+    )
+    if prepared.first_bad is not None:
+        context.log(f"{prepared.bad_rows} malformed lines were left out, the first: {prepared.first_bad}", "warning")
+    rows = _held(prepared.rows, context)
+    return ClickData(
+        rows=rows,
+        parts={} if rows.labels is None else parts_of(split, len(rows), str(path)),
+        table_rows=prepared.table_rows,
+        identity=DataIdentity(
+            fingerprint=prepared.fingerprint(),
+            kind="full" if prepared.file.kind == "sha256" else "sampled",
+            rows=len(rows),
+            description=f"Criteo text {path.name}",
+            rules=f"split {split}; dense {config.dense_transform}; threshold {config.frequency_threshold}; "
+            f"table rows {config.table_rows or 'unlimited'}",
+        ),
+        skipped=prepared.bad_rows if config.on_bad_row == "skip" else None,
+        vocabulary=_to_state(prepared.vocabularies),
+    )
 
 
 def built_in(config: DLRMConfig, context: Context) -> ClickData:
@@ -130,14 +192,14 @@ def built_in(config: DLRMConfig, context: Context) -> ClickData:
     fingerprint = hashlib.sha256(f"{spec.fingerprint()} {total}".encode()).hexdigest()
     return ClickData(
         rows=Rows(dense, ids, labels, 0, probabilities, dense_logits),
-        parts=split(total, config, "the built-in click log"),
+        parts=parts_of(split_of(config), total, "the built-in click log"),
         table_rows=spec.cardinalities,
         identity=DataIdentity(
             fingerprint=fingerprint,
             kind="generated",
             rows=total,
             description=f"built-in click log, data seed {context.data_seed}",
-            rules=f"{_split_rule(config)}; dense {config.dense_transform}",
+            rules=f"split {split_of(config)}; dense {config.dense_transform}",
         ),
     )
 
@@ -157,16 +219,27 @@ def click_log_spec(config: DLRMConfig, data_seed: int) -> ClickLogSpec:
     )
 
 
-def transform_dense(raw: Tensor, transform: Literal["log1p", "log3", "none"]) -> Tensor:
-    """float32 of int32 features. MISSING is the least int32, so a clamp from below catches it too."""
+def transform_dense(raw: Tensor, transform: DenseTransform) -> Tensor:
+    """float32 of int32 features, as `criteo_data.dense_features`; the least int32 is MISSING, so a clamp catches it."""
     if transform == "log1p":
         return raw.clamp_min(0).float().log1p_()
-    if transform == "log3":
-        return raw.clamp_min(-2).float().add_(3.0).log_()  # -2 and what is missing: log(1)
-    return torch.where(raw == MISSING, 0, raw).float()
+    return raw.clamp_min(-2).float().add_(3.0).log_()  # -2 and what is missing: log(1)
 
 
-def _split_rule(config: DLRMConfig) -> str:
-    if config.split == "kaggle":
-        return "split kaggle"
-    return f"split ordered {config.validation_fraction:g}/{config.test_fraction:g}"
+def _held(rows: CriteoPart, context: Context) -> Rows:
+    """The cached arrays in memory, or mapped where they would take more than half of what is free."""
+    arrays = [rows.dense, rows.ids, *([] if rows.labels is None else [rows.labels])]
+    if sum(array.nbytes for array in arrays) <= available_bytes() // 2:
+        return Rows(np.array(rows.dense), np.array(rows.ids), None if rows.labels is None else np.array(rows.labels))
+    context.log("the rows take more than half of the free memory: they are read from the cache on disk", "warning")
+    return Rows(rows.dense, rows.ids, rows.labels)
+
+
+def _to_state(vocabularies: Sequence[Vocabulary]) -> dict[str, Tensor]:
+    """Hashes by column, for a checkpoint; int32 holds the bits, older torch versions know no uint32."""
+    named = zip(CATEGORY_NAMES, vocabularies, strict=True)
+    return {name: torch.from_numpy(each.hashes.view(np.int32).copy()) for name, each in named}
+
+
+def _from_state(state: Mapping[str, Tensor]) -> list[Vocabulary]:
+    return [Vocabulary.of(state[name].numpy().view(np.uint32)) for name in CATEGORY_NAMES]

@@ -10,21 +10,21 @@ from hypothesis import strategies as st
 from harness.errors import DataError, UsageError
 from workloads.common.clicks import generate
 from workloads.dlrm.config import DLRMConfig
-from workloads.dlrm.data import KAGGLE_DAYS, built_in, click_log_spec, split
+from workloads.dlrm.data import KAGGLE_DAYS, built_in, click_log_spec, parts_of, split_of
 
 from .support import RecordingContext
 
 
 @given(st.integers(20, 5000), st.sampled_from(["ordered", "kaggle"]))
 def test_parts_follow_each_other_and_cover_all_rows(rows, kind):
-    parts = split(rows, DLRMConfig(split=kind), "rows")
+    parts = parts_of(split_of(DLRMConfig(split=kind)), rows, "rows")
     in_order = sorted((part for part in parts.values() if part), key=lambda part: part.start)
     assert [number for part in in_order for number in part] == list(range(rows))
     assert parts["train"].start == 0
 
 
 def test_ordered_split_takes_the_last_fifth_for_the_test():
-    parts = split(7200, DLRMConfig(), "rows")
+    parts = parts_of(split_of(DLRMConfig()), 7200, "rows")
     assert (parts["train"], parts["validation"], parts["test"]) == (range(5040), range(5040, 5760), range(5760, 7200))
 
 
@@ -33,14 +33,14 @@ def test_kaggle_split_tests_on_the_first_half_of_the_last_day():
     for rows in (7 * 10, 7 * 10 + 3, 7 * 11 + 6):
         days = np.array_split(np.arange(rows), KAGGLE_DAYS)
         test, validation = np.array_split(days[-1], 2)
-        parts = split(rows, DLRMConfig(split="kaggle"), "rows")
+        parts = parts_of(split_of(DLRMConfig(split="kaggle")), rows, "rows")
         assert list(parts["test"]) == test.tolist()
         assert list(parts["validation"]) == validation.tolist()
 
 
 def test_too_few_rows_for_a_part_is_an_error_that_says_so():
-    with pytest.raises(DataError, match="here has 2 rows, too few for a test part by the ordered split"):
-        split(2, DLRMConfig(), "here")
+    with pytest.raises(DataError, match="here has 2 rows, too few for a test part by the split 9/10:1/10:0"):
+        parts_of(split_of(DLRMConfig(test_fraction=0.0)), 2, "here")
 
 
 def test_built_in_rows_are_those_of_the_generator(tmp_path):
@@ -72,7 +72,7 @@ def test_rules_name_what_changes_quality_but_no_row(tmp_path):
     context = RecordingContext(tmp_path, rows=100, dense_transform="log3", test_fraction=0.3)
     identity = built_in(context.config, context).identity
     assert identity.kind == "generated"
-    assert identity.rules == "split ordered 0.1/0.3; dense log3"
+    assert identity.rules == "split 3/5:1/10:3/10; dense log3"
 
 
 def test_a_teacher_beyond_the_generators_range_is_a_usage_error(tmp_path):

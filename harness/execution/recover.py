@@ -1,0 +1,98 @@
+"""Finds experiments whose orchestrator died, and says so in their database.
+
+An experiment is alive while its kernel lock is held. A free lock, or none at all and no such process on this machine,
+means that the orchestrator was killed; one that ran on another host cannot be judged from here.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from harness import paths
+from harness.errors import BenchError, RunFailed
+from harness.execution.locks import is_held
+from harness.ids import short_id
+from harness.store.queries import Store
+from harness.store.records import ExperimentSummary
+from harness.store.rows import EventRow, utc_now
+from harness.store.writer import ResultWriter
+
+LEFTOVERS = (".sock", ".json", ".plan.json", ".lock")
+_MODULE = b"harness.execution.orchestrator"
+
+
+def recover(database: Path) -> list[str]:
+    """Marks dead experiments as lost; what happened, one sentence each. Nothing happens without a database.
+
+    Raises StoreError where the database cannot be read. Where it cannot be written, the sentence says that too.
+    """
+    if not database.exists():
+        return []
+    with Store(database) as store:
+        dead = [item for item in store.running() if _is_dead(item)]
+        pending = {item.id: _unfinished(store, item.id) for item in dead}
+    sentences = []
+    for item in dead:
+        text = f"experiment {short_id(item.id)} was lost: its orchestrator was killed or the machine went down"
+        try:
+            _mark(database, item.id, pending[item.id])
+        except BenchError as problem:
+            text += f" (this could not be recorded: {problem.message})"
+        else:
+            clean(item.id)
+        sentences.append(text)
+    return sentences
+
+
+def clean(experiment_id: str) -> None:
+    """Removes what a dead orchestrator left in the runtime folder."""
+    folder = paths.runtime_dir()
+    for ending in LEFTOVERS:
+        (folder / f"{experiment_id}{ending}").unlink(missing_ok=True)
+
+
+def _is_dead(item: ExperimentSummary) -> bool:
+    if item.host not in (None, socket.gethostname()):
+        return False
+    held = is_held(paths.runtime_dir() / f"{item.id}.lock")
+    return not held if held is not None else not _has_process(item.id)
+
+
+def _has_process(experiment_id: str) -> bool:
+    """Whether an orchestrator of this experiment runs, perhaps with another runtime folder or as another user."""
+    if not Path("/proc/self/cmdline").exists():
+        return True
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                words = Path(f"/proc/{name}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if _MODULE in words and experiment_id.encode() in words:
+                return True
+    return False
+
+
+def _unfinished(store: Store, experiment_id: str) -> list[tuple[str, str]]:
+    """(id, status) of the runs that have no end."""
+    cells = store.experiment(experiment_id).cells
+    return [(run.id, run.status) for cell in cells for run in cell.runs if run.status in ("running", "pending")]
+
+
+def _mark(database: Path, experiment_id: str, runs: list[tuple[str, str]]) -> None:
+    message = "the orchestrator was killed or the machine went down"
+    with ResultWriter(database, patience_s=2.0) as writer:
+        for run_id, status in runs:
+            if status == "running":
+                reason = f"{message} while it ran; what it measured until then was kept"
+                writer.change("run", {"id": run_id}, status="lost", reason=reason)
+            else:
+                writer.change("run", {"id": run_id}, status="skipped", reason=f"{message} before its turn")
+        writer.change("experiment", {"id": experiment_id}, status="lost", message=message)
+        writer.put(
+            EventRow(experiment_id=experiment_id, wall=utc_now(), level="error", kind="lost", text=message)
+        )
+        if not writer.flush():
+            raise writer.error or RunFailed(f"{database} could not be written in time")
