@@ -15,7 +15,8 @@ from harness import profiles
 from harness.api import Description
 from harness.cli import layers, options
 from harness.cli.compare import FailOn, Format, Margin, Strict, finish, sides_of_cells
-from harness.cli.flags import all_settings, option, parameters, parse_flags, with_signature
+from harness.cli.flags import all_settings, fixed, option, parameters, parse_flags, with_signature
+from harness.cli.flags import given as given_flags
 from harness.cli.run import FIXED, FIXED_BEHIND, dry_run
 from harness.cli.watch import choose_face, follow, stored
 from harness.errors import UsageError, did_you_mean
@@ -54,9 +55,8 @@ def make_ab(registry: Registry) -> Callable[..., Any]:
 
     def ab(**values: Any) -> None:
         texts = (values.pop("a"), values.pop("b"))
-        keys = {item.name for item in settings_of(RunSettings)}
-        flags = {key: value for key, value in values.items() if key in keys and value is not None}
-        given = {key: value for key, value in values.items() if key not in keys}
+        items = settings_of(RunSettings)
+        flags, given = given_flags(values, items), fixed(values, items)
         description = registry.workload(_workload(registry, texts, given))
         specs = [
             _spec(registry, description, letter, text, given, flags) for letter, text in zip("AB", texts, strict=True)

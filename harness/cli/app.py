@@ -57,7 +57,8 @@ def build(registry: Registry) -> typer.Typer:
     @app.callback()
     def bench(
         version: Annotated[
-            bool, typer.Option("--version", help="print the version", is_eager=True, callback=_print_version)
+            bool,
+            typer.Option("--version", metavar="", help="print the version", is_eager=True, callback=_print_version),
         ] = False,
         plugin: options.Plugins = None,
         debug: options.Debug = False,
@@ -71,7 +72,9 @@ def build(registry: Registry) -> typer.Typer:
         group = typer.Typer(cls=workload_group(registry, make(registry)), no_args_is_help=True)
         group.callback(help=summary)(_nothing)
         app.add_typer(group, name=name, help=summary, subcommand_metavar="WORKLOAD [OPTIONS]", rich_help_panel=_MEASURE)
-    app.command("ab", rich_help_panel=_MEASURE)(make_ab(registry))
+    app.command("ab", short_help="Two configurations in turns, and which is better.", rich_help_panel=_MEASURE)(
+        make_ab(registry)
+    )
     app.command("rerun", rich_help_panel=_MEASURE)(rerun)
     app.command("compare", rich_help_panel=_LOOK, no_args_is_help=True)(make_compare(registry))
     app.command("list", rich_help_panel=_LOOK)(list_results)

@@ -44,7 +44,10 @@ FailOn = Annotated[
 Strict = Annotated[
     bool,
     typer.Option(
-        "--strict", help="exit 4 where a primary metric or a gate is inconclusive", rich_help_panel="How to compare"
+        "--strict",
+        metavar="",
+        help="exit 4 where a primary metric or a gate is inconclusive",
+        rich_help_panel="How to compare",
     ),
 ]
 Format = Annotated[
@@ -65,12 +68,12 @@ _Baseline = Annotated[
 ]  # fmt: skip
 _Force = Annotated[
     bool,
-    typer.Option("--force", help="compare in spite of other data or protocols; the report says so",
+    typer.Option("--force", metavar="", help="compare in spite of other data or protocols; the report says so",
                  rich_help_panel="How to compare"),
 ]  # fmt: skip
 _References = Annotated[
     list[Path] | None,
-    typer.Option("--references", metavar="FILE", help="published results of your own, a TOML file; repeatable",
+    typer.Option("--references",metavar="", metavar="FILE", help="published results of your own, a TOML file; repeatable",
                  rich_help_panel="How to compare"),
 ]  # fmt: skip
 

@@ -19,6 +19,7 @@ from harness.errors import UsageError, did_you_mean
 from harness.settings import Setting, settings_of
 from harness.spec import RunSettings
 
+_NO = "no_"
 _LONG = 40  # characters of a default that help still shows whole
 
 
@@ -36,8 +37,26 @@ def parameters(
                 hint="give the setting another name",
             )
         seen.add(item.flag)
-        found.append(_parameter(item, description, devices))
+        found += _options(item, description, devices)
     return found
+
+
+def given(values: Mapping[str, Any], items: Sequence[Setting]) -> dict[str, Any]:
+    """The settings that were given as flags: key and text, or True and False. UsageError for `--x --no-x`."""
+    found: dict[str, Any] = {}
+    for item in items:
+        value, negated = values.get(item.name), values.get(_NO + item.name)
+        if value and negated:
+            raise UsageError(f"{item.flag} and --no-{item.flag.removeprefix('--')} are both given")
+        if value is not None or negated:
+            found[item.name] = value if not negated else False
+    return found
+
+
+def fixed(values: Mapping[str, Any], items: Sequence[Setting]) -> dict[str, Any]:
+    """The values that are no settings."""
+    keys = {name for item in items for name in (item.name, _NO + item.name)}
+    return {key: value for key, value in values.items() if key not in keys}
 
 
 def all_settings(description: Description) -> tuple[Setting, ...]:
@@ -98,7 +117,7 @@ def parse_flags(text: str, items: Sequence[Setting], *, where: str) -> dict[str,
 def metavar(item: Setting) -> str:
     """What stands behind the flag in a help page."""
     if item.choices:
-        return "|".join(str(choice) for choice in item.choices)
+        return "WORD"
     base = item.base_type
     if get_origin(base) is tuple:
         one = {int: "N", float: "X"}.get(get_args(base)[0], "WORD")
@@ -110,8 +129,10 @@ def help_text(item: Setting, run_defaults: Mapping[str, Mapping[str, Any]], mode
     """Help, unit and default, the defaults of some modes too, as Rich markup."""
     defaults = {mode: _default(item, run_defaults, mode) for mode in modes} if modes else {"": item.default}
     values = list(defaults.values())
-    told = []
-    if all(value == values[0] for value in values):
+    told = ["|".join(str(choice) for choice in item.choices)] if item.choices else []
+    if item.base_type is bool:
+        told.append(f"--no-{item.flag.removeprefix('--')} turns it off" if item.default else "off unless given")
+    elif all(value == values[0] for value in values):
         if values[0] is not None:
             told.append(f"default {shown(values[0])}")
     else:
@@ -140,7 +161,7 @@ def _default(item: Setting, run_defaults: Mapping[str, Mapping[str, Any]], mode:
     return own.get(item.name, item.default_in(mode))
 
 
-def _parameter(item: Setting, description: Description | None, devices: Sequence[str]) -> inspect.Parameter:
+def _options(item: Setting, description: Description | None, devices: Sequence[str]) -> list[inspect.Parameter]:
     modes = list(description.modes) if description else []
     choices = [str(choice) for choice in item.choices]
     if item.name == "mode":
@@ -151,17 +172,19 @@ def _parameter(item: Setting, description: Description | None, devices: Sequence
     def complete(incomplete: str) -> list[str]:
         return [choice for choice in choices if choice.startswith(incomplete)]
 
-    is_flag = item.base_type is bool
     text = help_text(item, description.run_defaults if description else {}, modes)
     if item.name == "mode" and modes:
         text = escape(f"{item.help}: {', '.join(modes)}") + f" [dim](default {escape(modes[0])})[/dim]"
+    if item.base_type is bool:
+        yes = typer.Option(item.flag, help=text, metavar="", show_default=False, rich_help_panel=item.group)
+        no = typer.Option(f"--no-{item.flag.removeprefix('--')}", hidden=True)
+        return [option(item.name, Annotated[bool | None, yes]), option(_NO + item.name, Annotated[bool | None, no])]
     made = typer.Option(
-        f"{item.flag}/--no-{item.flag.removeprefix('--')}" if is_flag else item.flag,
+        item.flag,
         help=text,
-        metavar=None if is_flag else metavar(item),
+        metavar=metavar(item),
         show_default=False,
         rich_help_panel=item.group,
         autocompletion=complete if choices else None,
     )
-    annotation: Any = Annotated[bool | None, made] if is_flag else Annotated[str | None, made]
-    return option(item.name, annotation)
+    return [option(item.name, Annotated[str | None, made])]

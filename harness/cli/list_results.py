@@ -48,13 +48,15 @@ _SHOWN = ("experiment", "run", "date", "label", "device", "status", "throughput"
 _REFERENCE_COLUMNS = ("name", "device", "metric", "value", "dataset")
 
 _References = Annotated[
-    bool, typer.Option("--references", help="published results instead of runs", rich_help_panel=_FILTER)
+    bool, typer.Option("--references", metavar="", help="published results instead of runs", rich_help_panel=_FILTER)
 ]
 _More = Annotated[
     list[Path] | None,
     typer.Option("--references-file", metavar="FILE", help="with --references: your own, too", rich_help_panel=_FILTER),
 ]
-_Running = Annotated[bool, typer.Option("--running", help="experiments that run now", rich_help_panel=_FILTER)]
+_Running = Annotated[
+    bool, typer.Option("--running", metavar="", help="experiments that run now", rich_help_panel=_FILTER)
+]
 _Columns = Annotated[
     str | None,
     typer.Option(

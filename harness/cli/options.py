@@ -56,18 +56,29 @@ Share = Annotated[
     bool,
     typer.Option(
         "--share",
+        metavar="",
         help="measure beside another measurement instead of waiting for it; recorded",
         rich_help_panel=RECORDING,
     ),
 ]
 Face = Annotated[
     UI,
-    typer.Option("--ui", help="what is shown while it runs; auto is plain", show_default=True, rich_help_panel=OUTPUT),
+    typer.Option(
+        "--ui",
+        metavar="WORD",
+        help="what is shown while it runs: auto, dashboard, plain or none; auto is plain",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout", rich_help_panel=OUTPUT)]
+Json = Annotated[
+    bool, typer.Option("--json", metavar="", help="print the result as JSON on stdout", rich_help_panel=OUTPUT)
+]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="print every setting with its origin, and run nothing", rich_help_panel=OUTPUT),
+    typer.Option(
+        "--dry-run", metavar="", help="print every setting with its origin, and run nothing", rich_help_panel=OUTPUT
+    ),
 ]
 ProfileName = Annotated[
     str | None,
@@ -94,7 +105,9 @@ Plugins = Annotated[
         "--plugin", metavar="FILE", help="a Python file with workloads or devices; repeatable", rich_help_panel=WHAT
     ),
 ]
-Debug = Annotated[bool, typer.Option("--debug", help="on an error, print the whole traceback", rich_help_panel=OUTPUT)]
+Debug = Annotated[
+    bool, typer.Option("--debug", metavar="", help="on an error, print the whole traceback", rich_help_panel=OUTPUT)
+]
 
 
 def database(given: Path | None) -> Path:

@@ -12,7 +12,7 @@ import typer
 from harness.api import Description
 from harness.cli import layers, options
 from harness.cli.arguments import NEWEST
-from harness.cli.flags import all_settings, option, parameters, with_signature
+from harness.cli.flags import all_settings, fixed, given, option, parameters, with_signature
 from harness.cli.watch import carry_out, choose_face, shown_path
 from harness.errors import UsageError
 from harness.execution.plan import Command, Plan, make_plan, resume_plan
@@ -55,14 +55,14 @@ def make_run(registry: Registry) -> Callable[[Description], Callable[..., Any]]:
     def make(description: Description) -> Callable[..., Any]:
         def run(**values: Any) -> None:
             resume = values.pop("resume")
-            given, flags = split(values, description)
+            own, flags = split(values, description)
             if resume is not None:
-                _resume(resume, description, given, flags)
+                _resume(resume, description, own, flags)
                 return
             spec = layers.spec_of(
-                registry, description, layers.Given(profile=given["profile"], sets=given["set"] or (), flags=flags)
+                registry, description, layers.Given(profile=own["profile"], sets=own["set"] or (), flags=flags)
             )
-            start([spec], given, command="run")
+            start([spec], own, command="run")
 
         run.__doc__ = (
             "Each repeat is a process of its own. What is not given comes from the environment (BENCH_KEY), the "
@@ -91,38 +91,37 @@ def signature(registry: Registry, description: Description, more: Mapping[str, t
 
 def split(values: Mapping[str, Any], description: Description) -> tuple[dict[str, Any], dict[str, Any]]:
     """The fixed options, and the flags of settings that were given."""
-    keys = {item.name for item in all_settings(description)}
-    flags = {key: value for key, value in values.items() if key in keys and value is not None}
-    return {key: value for key, value in values.items() if key not in keys}, flags
+    items = all_settings(description)
+    return fixed(values, items), given(values, items)
 
 
 def start(
     specs: Sequence[RunSpec],
-    given: Mapping[str, Any],
+    own: Mapping[str, Any],
     *,
     command: Command,
     interleave: bool = False,
     share_keys: Sequence[str | None] | None = None,
 ) -> None:
     """Prints the settings (--dry-run), or plans, launches, watches and reports."""
-    if given["dry_run"]:
-        dry_run(specs, json=given["json"])
+    if own["dry_run"]:
+        dry_run(specs, json=own["json"])
         return
-    face = choose_face(given["ui"])
+    face = choose_face(own["ui"])
     plan = make_plan(
         specs,
         command=command,
-        database=options.database(given["db"]),
+        database=options.database(own["db"]),
         share_keys=share_keys,
         interleave=interleave,
         argv=sys.argv[1:],
         face=face,
-        share=given["share"],
-        tags=tuple(given["tag"] or ()),
-        note=given["note"],
+        share=own["share"],
+        tags=tuple(own["tag"] or ()),
+        note=own["note"],
     )
     _check_tags(plan.tags)
-    carry_out(plan, json=given["json"])
+    carry_out(plan, json=own["json"])
 
 
 def dry_run(specs: Sequence[RunSpec], *, json: bool) -> None:
@@ -145,24 +144,24 @@ def _check_tags(tags: Sequence[str]) -> None:
         check_tag(tag)
 
 
-def _resume(text: str, description: Description, given: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
-    changed = ["--" + key.replace("_", "-") for key in flags] + [f"--{key}" for key in ("profile", "set") if given[key]]
+def _resume(text: str, description: Description, own: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
+    changed = ["--" + key.replace("_", "-") for key in flags] + [f"--{key}" for key in ("profile", "set") if own[key]]
     if changed:
         raise UsageError(
             f"--resume goes on with the settings of the experiment, so {changed[0]} cannot change them",
             hint="leave it out, or start a new experiment without --resume",
         )
-    database = options.database(given["db"])
+    database = options.database(own["db"])
     plan = missing_plan(database, text, description.name)
     if not plan.order:
         options.talk().print(f"experiment {short_id(plan.experiment_id)} has all its runs: nothing is missing")
         return
-    if given["dry_run"]:
-        dry_run([cell.spec for cell in plan.cells], json=given["json"])
+    if own["dry_run"]:
+        dry_run([cell.spec for cell in plan.cells], json=own["json"])
         return
     from dataclasses import replace
 
-    carry_out(replace(plan, face=choose_face(given["ui"]), share=plan.share or given["share"]), json=given["json"])
+    carry_out(replace(plan, face=choose_face(own["ui"]), share=plan.share or own["share"]), json=own["json"])
 
 
 def missing_plan(database: Path, text: str, workload: str) -> Plan:

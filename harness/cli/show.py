@@ -16,10 +16,12 @@ from harness.store.records import CellRecord, ExperimentRecord
 _Thing = Annotated[
     str, typer.Argument(metavar="[ID]", help="an id or its beginning, @latest, @latest~1, a tag, other.db::ID")
 ]
-_Follow = Annotated[bool, typer.Option("--follow", help="watch it until it is over; Ctrl-C then stops it")]
-_Environment = Annotated[bool, typer.Option("--environment", help="the machine and the software it ran on")]
-_Settings = Annotated[bool, typer.Option("--settings", help="every setting, and where it came from")]
-_Log = Annotated[bool, typer.Option("--log", help="where the logs and files of its runs lie, and its events")]
+_Follow = Annotated[bool, typer.Option("--follow", metavar="", help="watch it until it is over; Ctrl-C then stops it")]
+_Environment = Annotated[bool, typer.Option("--environment", metavar="", help="the machine and the software it ran on")]
+_Settings = Annotated[bool, typer.Option("--settings", metavar="", help="every setting, and where it came from")]
+_Log = Annotated[
+    bool, typer.Option("--log", metavar="", help="where the logs and files of its runs lie, and its events")
+]
 
 
 def show(

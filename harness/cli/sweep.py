@@ -33,7 +33,10 @@ _OVER = Annotated[
 _IN_ORDER = Annotated[
     bool,
     typer.Option(
-        "--in-order", help="all repeats of a cell one after the other, not interleaved", rich_help_panel="Measurement"
+        "--in-order",
+        metavar="",
+        help="all repeats of a cell one after the other, not interleaved",
+        rich_help_panel="Measurement",
     ),
 ]
 

@@ -248,6 +248,8 @@ _SHOWN_METRICS = (
     "memory_peak_bytes",
 )
 
+_MEDIAN_METRICS = ("throughput", "auc", "log_loss", "hit_ratio")
+
 VIEWS = (
     f"""
     CREATE VIEW run_summary AS
@@ -280,9 +282,9 @@ VIEWS = (
     JOIN cell ON cell.id = run.cell_id
     JOIN experiment ON experiment.id = cell.experiment_id
     """,
-    """
+    f"""
     CREATE VIEW latest_per_cell AS
-    WITH newest AS (
+    WITH aged AS (
         SELECT
             cell.id AS cell_id,
             row_number() OVER (
@@ -294,39 +296,48 @@ VIEWS = (
         JOIN experiment ON experiment.id = cell.experiment_id
         WHERE EXISTS (SELECT 1 FROM run WHERE run.cell_id = cell.id AND run.status = 'ok')
     ),
+    newest AS MATERIALIZED (SELECT cell_id FROM aged WHERE age = 1),
+    measured AS MATERIALIZED (
+        SELECT
+            run.cell_id,
+            run.contended,
+            {", ".join(_metric(name) for name in _MEDIAN_METRICS)}
+        FROM newest
+        CROSS JOIN run ON run.cell_id = newest.cell_id AND run.status = 'ok'
+    ),
     ranked AS (
         SELECT
-            run_summary.*,
+            measured.*,
             row_number() OVER (PARTITION BY cell_id ORDER BY throughput) AS place,
-            count(throughput) OVER (PARTITION BY cell_id) AS measured,
-            sum(throughput IS NULL) OVER (PARTITION BY cell_id) AS unmeasured
-        FROM run_summary
-        WHERE status = 'ok' AND cell_id IN (SELECT cell_id FROM newest WHERE age = 1)
+            count(throughput) OVER (PARTITION BY cell_id) AS known,
+            sum(throughput IS NULL) OVER (PARTITION BY cell_id) AS unknown
+        FROM measured
     )
     SELECT
-        cell_id,
-        experiment_id,
-        created_at,
-        workload,
-        workload_version,
-        mode,
-        label,
-        device,
-        device_kind,
-        timing_scope,
-        params_hash,
-        profile,
+        cell.id AS cell_id,
+        cell.experiment_id,
+        experiment.created_at,
+        cell.workload,
+        cell.workload_version,
+        cell.mode,
+        cell.label,
+        cell.device,
+        cell.device_kind,
+        cell.timing_scope,
+        cell.params_hash,
+        cell.profile,
         count(*) AS runs_ok,
-        sum(contended) AS runs_contended,
-        avg(CASE WHEN place - unmeasured IN ((measured + 1) / 2, (measured + 2) / 2) THEN throughput END)
-            AS throughput_median,
+        sum(ranked.contended) AS runs_contended,
+        avg(CASE WHEN place - unknown IN ((known + 1) / 2, (known + 2) / 2) THEN throughput END) AS throughput_median,
         min(throughput) AS throughput_lowest,
         max(throughput) AS throughput_highest,
         avg(auc) AS auc_mean,
         avg(log_loss) AS log_loss_mean,
         avg(hit_ratio) AS hit_ratio_mean
     FROM ranked
-    GROUP BY cell_id
+    CROSS JOIN cell ON cell.id = ranked.cell_id
+    CROSS JOIN experiment ON experiment.id = cell.experiment_id
+    GROUP BY cell.id
     """,
     """
     CREATE VIEW compare_input AS

@@ -183,8 +183,8 @@ def test_bad_rows_are_an_error_or_counted_also_from_the_cache(tmp_path):
 
 
 def test_too_few_rows_for_the_split_are_told(tmp_path):
-    with pytest.raises(DataError, match="has 3 rows, and the split 3/5:1/5:1/5 leaves none of them for validation"):
-        prepare(write(tmp_path, log_text(3)), tmp_path / "cache")
+    with pytest.raises(DataError, match="has 2 rows, and the split 3/5:1/5:1/5 leaves none of them for validation"):
+        prepare(write(tmp_path, log_text(2)), tmp_path / "cache")
 
 
 def test_a_missing_file_writes_no_cache(tmp_path):
