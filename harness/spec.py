@@ -92,7 +92,7 @@ class RunSettings:
     )
     seed: int = setting(0, minimum=0, help="repeat k initialises and orders with seed + k", group=_DATA, kind="free")
     data_seed: int = setting(0, minimum=0, help="fixes generated rows for a whole experiment", group=_DATA, kind="free")
-    init_from: Path | None = setting(None, help="a checkpoint to start from", group=_DATA, kind="free")
+    init_from: Path | None = setting(None, help="a checkpoint to start from", group=_DATA)
     checkpoint_every: int | None = setting(
         None, minimum=1, unit="samples", help="save a checkpoint each so many samples", group=_DATA, kind="free"
     )

@@ -73,7 +73,7 @@ _Force = Annotated[
 ]  # fmt: skip
 _References = Annotated[
     list[Path] | None,
-    typer.Option("--references",metavar="", metavar="FILE", help="published results of your own, a TOML file; repeatable",
+    typer.Option("--references", metavar="FILE", help="published results of your own, a TOML file; repeatable",
                  rich_help_panel="How to compare"),
 ]  # fmt: skip
 

@@ -190,43 +190,41 @@ def _list_running(database: Path, json: bool) -> None:
         with Store(database) as store:
             known = {one.id: one for one in store.running()}
     rows: list[dict[str, Any]] = []
-    for identifier in sorted(living | set(known)):
-        one = known.get(identifier)
+    for identifier in sorted({*living, *known}):
+        one, process = known.get(identifier), living.get(identifier)
         rows.append(
             {
                 "experiment": identifier,
-                "alive": identifier in living,
-                "command": one.command if one else None,
-                "workloads": list(one.workloads) if one else [],
-                "devices": list(one.devices) if one else [],
+                "alive": process is not None,
+                "command": " ".join(process.argv) if process else " ".join(one.argv) if one else "",
+                "database": str(process.database if process else database.resolve()),
                 "runs": one.runs if one else None,
                 "runs_ok": one.runs_ok if one else None,
-                "started_at": one.created_at if one else None,
+                "started_at": process.started if process else one.created_at if one else None,
             }
         )
     if json:
         options.print_json({"schema": 1, "running": rows})
         return
-    headings = ("experiment", "state", "what", "runs", "since")
     table = plain_table(
-        headings,
+        ("experiment", "state", "bench …", "runs", "since", "database"),
         [
             (
                 short_id(row["experiment"]),
                 "running" if row["alive"] else "its process is gone",
-                f"{', '.join(row['workloads'])} on {', '.join(row['devices'])}"
-                if row["workloads"]
-                else "in another database",
-                f"{row['runs_ok']} of {row['runs']} done" if row["runs"] is not None else "–",
-                _local(row["started_at"]) if row["started_at"] else "–",
+                row["command"],
+                f"{row['runs_ok']} of {row['runs']}" if row["runs"] is not None else "–",
+                _local(row["started_at"]),
+                shown_path(Path(row["database"])),
             )
             for row in rows
         ],
     )
     print_table(options.out(), table)
-    if rows:
-        options.talk().print(f"bench show {short_id(rows[0]['experiment'])} --follow watches one")
-    else:
+    first = next((row["experiment"] for row in rows if row["alive"]), None)
+    if first is not None:
+        options.talk().print(f"bench show {short_id(first)} --follow watches one")
+    elif not rows:
         options.talk().print("nothing runs")
 
 

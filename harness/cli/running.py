@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 
-def alive() -> frozenset[str]:
-    """Ids of experiments whose own process holds its lock."""
-    from harness.execution.launch import running
+from harness.execution.launch import RunningExperiment, running
 
-    return frozenset(running())
+
+def alive() -> Mapping[str, RunningExperiment]:
+    """By id: experiments whose own process holds its lock, whatever database they write to."""
+    return {one.id: one for one in running()}

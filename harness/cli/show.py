@@ -55,9 +55,9 @@ def show(
     show_panel(experiment, database)
     console = options.out()
     if experiment.note:
-        console.print(f"note: {experiment.note}")
+        console.print(f"note: {experiment.note}", soft_wrap=True)
     if experiment.message:
-        console.print(f"ended: {experiment.message}")
+        console.print(f"ended: {experiment.message}", soft_wrap=True)
     for cell in experiment.cells:
         _show_cell(cell, settings=settings, environment=environment, titled=len(experiment.cells) > 1)
     for event in events:

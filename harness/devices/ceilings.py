@@ -28,9 +28,7 @@ _TRIAL_S = 0.01  # long beside the clock's resolution and a launch
 _MIB = 1 << 20
 
 
-def measure(
-    device: Device, place: str, *, precisions: Iterable[str], budget_s: float = 4.0
-) -> dict[str, float | None]:
+def measure(device: Device, place: str, *, precisions: Iterable[str], budget_s: float = 4.0) -> dict[str, float | None]:
     """Every limit of `place` (`cpu`, `cuda:0`) by name, at the thread count that is set."""
     kind = torch.device(place).type
     wanted = tuple(precisions)
@@ -126,7 +124,7 @@ def _table_and_ids(place: str, table_bytes: int) -> tuple[Tensor, list[Tensor]]:
     generator = torch.Generator(device=place).manual_seed(0)
     window = (1 << 16) if place == "cpu" else (1 << 20)
     ids = torch.randint(rows, (max(window, rows // 2 // window * window),), device=place, generator=generator)
-    return table, list(ids.split(window))
+    return table, list(torch.split(ids, window))
 
 
 def _gather(device: Device, table: Tensor, windows: list[Tensor], budget_s: float) -> float | None:
@@ -173,4 +171,3 @@ def last_cache_bytes(cpu: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> 
         if found:
             sizes.append(int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]])
     return max(sizes)
-

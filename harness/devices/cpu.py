@@ -97,6 +97,7 @@ class CpuDevice:
     def describe(self) -> Mapping[str, Any]:
         import torch
 
+        backends: Any = torch.backends
         backend = re.search(r"ATen parallel backend: (.+)", torch.__config__.parallel_info())
         return {
             "name": cpu_name(),
@@ -106,9 +107,9 @@ class CpuDevice:
             "interop_threads": torch.get_num_interop_threads(),
             "cores_allowed": allowed_cores(),
             "parallel_backend": backend[1].strip() if backend else None,
-            "capability": torch.backends.cpu.get_cpu_capability(),
-            "mkldnn": torch.backends.mkldnn.is_available(),
-            "mkl": torch.backends.mkl.is_available(),
+            "capability": backends.cpu.get_cpu_capability(),
+            "mkldnn": backends.mkldnn.is_available(),
+            "mkl": backends.mkl.is_available(),
             "flags": cpu_flags(),
         }
 

@@ -108,7 +108,8 @@ class CudaDevice:
     def record_event(self) -> DeviceEvent:
         import torch
 
-        event = torch.cuda.Event(enable_timing=True)
+        make: Any = torch.cuda.Event
+        event = make(enable_timing=True)
         event.record()
         return CudaEvent(event)
 
@@ -121,6 +122,7 @@ class CudaDevice:
     def describe(self) -> Mapping[str, Any]:
         import torch
 
+        cudnn: Any = torch.backends.cudnn
         properties = torch.cuda.get_device_properties(self.index)
         return {
             "name": properties.name,
@@ -133,7 +135,7 @@ class CudaDevice:
             "torch": torch.__version__,
             "cuda": torch.version.cuda,
             "rocm": torch.version.hip,
-            "cudnn": torch.backends.cudnn.version(),
+            "cudnn": cudnn.version(),
             "threads_asked": self._threads_asked,
             "threads": torch.get_num_threads(),
         }
@@ -165,12 +167,13 @@ def gather(index: int) -> CudaFacts:
         return CudaFacts(torch_version=torch.__version__)
     names: tuple[str, ...] = ()
     problem: str | None = None
+    start: Any = torch.cuda.init
     try:
         names = tuple(torch.cuda.get_device_name(card) for card in range(torch.cuda.device_count()))
         if index < len(names):
             (torch.ones(1, device=f"cuda:{index}") + 1).item()
         elif not names:
-            torch.cuda.init()
+            start()
     except (RuntimeError, AssertionError, OSError) as error:
         problem = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return CudaFacts(
@@ -194,7 +197,7 @@ def judge(facts: CudaFacts, index: int) -> Available | Unavailable:
     if facts.built_with is None:
         return Unavailable(
             reason=f"the installed PyTorch {facts.torch_version} is built without CUDA",
-            hint="install a CUDA build as pytorch.org/get-started describes, or name a Python that has one with --python",
+            hint="install a CUDA build (pytorch.org/get-started), or name a Python that has one with --python",
         )
     details = {"torch": facts.torch_version, "cuda": facts.built_with, "driver": facts.driver_version}
     if not facts.driver:

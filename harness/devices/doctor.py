@@ -29,9 +29,7 @@ class DeviceReport:
     python: str | None = None
 
 
-def examine(
-    registry: Registry, python: str | Path | None = None, timeout_s: float = TIMEOUT_S
-) -> list[DeviceReport]:
+def examine(registry: Registry, python: str | Path | None = None, timeout_s: float = TIMEOUT_S) -> list[DeviceReport]:
     """A report for every device the registry knows, in its order. `python`: the interpreter workers would have."""
 
     def report(name: str) -> DeviceReport:

@@ -101,6 +101,7 @@ class HostExecutor:
         train = None if train_example is None else self.stage(train_example)
         evaluate = None if eval_example is None else self.stage(eval_example)
         with self._nothing_changes():
+            self._touch_tables()
             self._rehearse(train, evaluate)
             if self._decision.use:
                 self._try_to_compile(train, evaluate)
@@ -175,7 +176,7 @@ class HostExecutor:
         with torch.no_grad():
             leaf = self._model.tables.lookup(_rows(staged.ids, 0, rows, staged.size))
             logits = self._forward(_rows(staged.inputs, 0, rows, staged.size), leaf, rows)
-            probabilities = self._model.probabilities(logits)[:valid_rows]
+            probabilities: Tensor = self._model.probabilities(logits)[:valid_rows]
             return probabilities.to(device="cpu", dtype=torch.float32)
 
     def state_dict(self) -> Mapping[str, Any]:
@@ -216,7 +217,8 @@ class HostExecutor:
         leaf = self._model.tables.lookup(_rows(staged.ids, first, last, staged.size))
         if rows <= micro:
             inputs = _rows(staged.inputs, first, last, staged.size)
-            gradient = self._backward(inputs, leaf, labels[first:last], rows, 1.0)
+            (part_labels,) = _rows((labels,), first, last, staged.size)
+            gradient = self._backward(inputs, leaf, part_labels, rows, 1.0)
         else:
             gradient = torch.empty_like(leaf, requires_grad=False)
             gathered = leaf.detach()
@@ -253,6 +255,13 @@ class HostExecutor:
             with torch.autocast(self._place.type, dtype=self._autocast_dtype):
                 logits = dense(*inputs, leaf)
         return logits.float()
+
+    def _touch_tables(self) -> None:
+        """Writes every page of the tables, unchanged: a page whose first write comes in a step costs microseconds."""
+        with torch.no_grad():
+            for tensor in self._model.tables.state_dict().values():
+                if tensor.device.type == "cpu" and tensor.is_floating_point():
+                    tensor.mul_(1.0)
 
     def _rehearse(self, train: Staged | None, evaluate: Staged | None) -> None:
         if train is not None and train.rows > 0:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Any
 
 from harness.api import Available, Capabilities, DeviceKind, Unavailable
 from harness.devices.unbuilt import HINT, Unbuilt
@@ -69,7 +70,7 @@ def gather() -> NpuFacts:
             import torch
             import torch_npu  # noqa: F401  # registers torch.npu
 
-            npu = torch.npu
+            npu: Any = vars(torch)["npu"]
             names = tuple(str(npu.get_device_name(card)) for card in range(npu.device_count()))
         except Exception as error:  # noqa: BLE001  # whatever a vendor's package raises is told to the person
             lines = str(error).strip().splitlines()

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from harness import paths
 from harness.api import Available, Device, Unavailable
@@ -166,7 +166,7 @@ def _read_answer(selector: str, interpreter: str, status: int, answer: IO[bytes]
 
 
 def _why_it_ended(selector: str, interpreter: str, status: int, said: str) -> tuple[str, str]:
-    if "unknown option -P" in said.lower():
+    if said.lower().startswith("unknown option -p"):
         return f"{interpreter} is older than Python 3.11, which recbench needs", "name a newer Python with --python"
     if "No module named 'harness" in said or "No module named harness" in said:
         return (
@@ -198,7 +198,6 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def worker_environment(
 ) -> dict[str, str]:
     """Ours, without vendors' plug-ins to torch (a torch-npu without CANN breaks every `import torch`), then the
     device's variables, the threads asked for, and the rendezvous of several ranks."""
-    environment = {**os.environ, "TORCH_DEVICE_BACKEND_AUTOLOAD": "0", **device.environment()}
+    environment = {**own_environment(), "TORCH_DEVICE_BACKEND_AUTOLOAD": "0", **device.environment()}
     if settings.threads is not None:
         environment.update(dict.fromkeys(_THREAD_VARIABLES, str(settings.threads)))
     if world_size > 1:
@@ -116,6 +116,15 @@ def worker_environment(
             MASTER_ADDR="127.0.0.1",
             MASTER_PORT=str(port),
         )
+    return environment
+
+
+def own_environment() -> dict[str, str]:
+    """Ours for a child that runs our modules: a checkout is put on the path, since it need not be installed."""
+    environment = dict(os.environ)
+    checkout = paths.checkout()
+    if checkout is not None:
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(checkout), environment.get("PYTHONPATH"))))
     return environment
 
 

@@ -40,7 +40,7 @@ class _Face:
 
 
 class ControlServer:
-    """Serves one experiment. `handle` carries out a command and says in a sentence what it did, or raises BenchError."""
+    """Serves one experiment. `handle` carries out a command and says in a sentence what it did; BenchError refuses."""
 
     def __init__(self, view: LiveView, handle: Handler) -> None:
         self._view = view
@@ -76,7 +76,8 @@ class ControlServer:
         """Sends everybody the last snapshot, waits a moment for it to be read, and stops listening."""
         if self._ticker is not None:
             self._ticker.cancel()
-        self._path and self._path.unlink(missing_ok=True)
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
         if self._server is not None:
             self._server.close()
         deadline = asyncio.get_running_loop().time() + _FAREWELL_S

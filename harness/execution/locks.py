@@ -33,7 +33,7 @@ class FileLock:
         if self._fd is not None:
             return True
         fd = _open(self.path, self._mode)
-        if not _try_lock(fd):
+        if not _try_lock(fd) or not _is_at(fd, self.path):
             os.close(fd)
             return False
         self._fd = fd
@@ -73,6 +73,15 @@ def is_held(path: Path) -> bool | None:
         return not _try_lock(fd, fcntl.LOCK_SH)  # shared: two who look at once do not see each other
     finally:
         os.close(fd)
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    """Whether the file is still the one of that name: its last holder may have removed it between open and lock."""
+    try:
+        found, ours = path.stat(), os.fstat(fd)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino)
 
 
 def _try_lock(fd: int, kind: int = fcntl.LOCK_EX) -> bool:

@@ -22,7 +22,7 @@ _HEAD = {item.name for item in fields(Snapshot)} - {"cells", "lines"}
 
 
 class Mirror:
-    """Applies `snapshot` and `change` messages. What did not change keeps its identity from one Snapshot to the next."""
+    """Applies `snapshot` and `change` messages. What did not change stays the same object in the next Snapshot."""
 
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None

@@ -15,7 +15,7 @@ def oom_kills(root: Path = Path("/")) -> int | None:
     """Kills so far; None where nothing tells. Only the difference between two readings means anything."""
     groups = root / _GROUPS.relative_to("/")
     for line in _text(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         inside = path.lstrip("/")
         if controllers == "":
             places = (groups / inside / "memory.events", groups / "unified" / inside / "memory.events")

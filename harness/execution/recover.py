@@ -6,7 +6,6 @@ means that the orchestrator was killed; one that ran on another host cannot be j
 
 from __future__ import annotations
 
-import os
 import socket
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from harness.store.records import ExperimentSummary
 from harness.store.rows import EventRow, utc_now
 from harness.store.writer import ResultWriter
 
-LEFTOVERS = (".sock", ".json", ".plan.json", ".lock")
+LEFTOVERS = (".sock", ".json", ".lock")
 _MODULE = b"harness.execution.orchestrator"
 
 
@@ -64,10 +63,10 @@ def _has_process(experiment_id: str) -> bool:
     """Whether an orchestrator of this experiment runs, perhaps with another runtime folder or as another user."""
     if not Path("/proc/self/cmdline").exists():
         return True
-    for name in os.listdir("/proc"):
-        if name.isdigit():
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
             try:
-                words = Path(f"/proc/{name}/cmdline").read_bytes()
+                words = (process / "cmdline").read_bytes()
             except OSError:
                 continue
             if _MODULE in words and experiment_id.encode() in words:
@@ -91,8 +90,6 @@ def _mark(database: Path, experiment_id: str, runs: list[tuple[str, str]]) -> No
             else:
                 writer.change("run", {"id": run_id}, status="skipped", reason=f"{message} before its turn")
         writer.change("experiment", {"id": experiment_id}, status="lost", message=message)
-        writer.put(
-            EventRow(experiment_id=experiment_id, wall=utc_now(), level="error", kind="lost", text=message)
-        )
+        writer.put(EventRow(experiment_id=experiment_id, wall=utc_now(), level="error", kind="lost", text=message))
         if not writer.flush():
             raise writer.error or RunFailed(f"{database} could not be written in time")

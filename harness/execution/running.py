@@ -126,7 +126,7 @@ class RunInProgress:
             eta_s=None,
             reason=outcome.reason,
             contended=load.contended if load else None,
-            throughput=self.tally.throughput() if self.tally.measured else self.tally.throughput_so_far(),
+            throughput=self.tally.throughput() if alone else None,
         )
         self._tell_end(outcome, load.reason if load and load.contended else None, load.warning if load else None)
         return rows

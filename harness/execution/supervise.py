@@ -130,6 +130,7 @@ class WorkerGroup:
                     )
                 except OSError:
                     ours.close()
+                    self._give_up_start()
                     raise
                 finally:
                     theirs.close()
@@ -137,6 +138,14 @@ class WorkerGroup:
         for rank, start in zip(self._ranks, self._starts, strict=True):
             rank.reader, rank.writer = await asyncio.open_connection(sock=rank.channel, limit=_CHUNK)
             rank.writer.write(wire.line(start.start))
+
+    def _give_up_start(self) -> None:
+        """One rank could not be started: those before it must not wait for it."""
+        for rank in self._ranks:
+            rank.signal(signal.SIGKILL)
+            rank.process.wait()
+            rank.channel.close()
+        self._ranks.clear()
 
     def send(self, message: Mapping[str, Any]) -> None:
         """One line to every rank; lost where a rank is gone."""
@@ -250,6 +259,11 @@ class WorkerGroup:
         return True
 
 
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
 async def _exit_of(pid: int) -> None:
     """Returns when the process has ended; it stays a zombie, so that its group can still be signalled safely."""
     loop = asyncio.get_running_loop()
@@ -259,8 +273,8 @@ async def _exit_of(pid: int) -> None:
         while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
             await asyncio.sleep(0.05)
         return
-    ended = loop.create_future()
-    loop.add_reader(fd, lambda: ended.done() or ended.set_result(None))
+    ended: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(fd, _set, ended)
     try:
         await ended
     finally:

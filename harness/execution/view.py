@@ -1,8 +1,8 @@
 """The orchestrator's living picture of its experiment, and what of it is new to a face.
 
 Sending the whole Snapshot four times a second would cost more than the experiment may take from the machine, so a
-face gets it once and then changes: the runs that changed, the windows and lines that are new. `harness.execution.mirror`
-puts them together again.
+face gets it once and then changes: the runs that changed, the windows and lines that are new.
+`harness.execution.mirror` puts them together again.
 """
 
 from __future__ import annotations
@@ -118,6 +118,8 @@ class LiveView:
         self.state, self.waiting_for = state, waiting_for
         self.message = message or self.message
         self.exit_code = exit_code
+        if exit_code is not None:
+            self.eta_s = None
         self.touch()
 
     def update(self, run_id: str, **fields: Any) -> None:

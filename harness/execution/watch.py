@@ -67,9 +67,8 @@ class Watch:
 
     def meters(self, settings: RunSettings) -> Meters:
         """The meters of a new run."""
-        energy = self._card.energy_meter() if self._card is not None else rapl_meter()
-        if isinstance(energy, NoTelemetry):
-            energy = None
+        found = self._card.energy_meter() if self._card is not None else rapl_meter()
+        energy = None if isinstance(found, NoTelemetry) else found
         cpus = None if settings.cpus is None else parse_cpus(settings.cpus)
         cores_used = None if settings.threads is None else settings.threads * settings.ranks
         contention = ContentionMeter(self._worker_pids, self._own_pids, cpus=cpus)

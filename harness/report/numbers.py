@@ -20,6 +20,19 @@ def amount(value: float | None, unit: str) -> str:
     return quantity(value, _BYTES.get(unit, unit))
 
 
+def brief(value: float | None, unit: str) -> str:
+    """One number in three digits, for a line of several."""
+    if value is not None and unit == "s" and value >= 1:
+        return duration(value)
+    number, shown = split_quantity(value, _BYTES.get(unit, unit))
+    digits = number.rstrip("TGMk")
+    if value is None or not math.isfinite(value) or "e" in digits:
+        return f"{number} {shown}".rstrip()
+    rounded = f"{float(digits):.3g}"
+    rounded = f"{float(rounded):g}" if "e" in rounded else rounded
+    return f"{rounded}{number.removeprefix(digits)} {shown}".rstrip()
+
+
 def spread(median: float | None, low: float | None, high: float | None, unit: str) -> tuple[str, str]:
     """The median with its unit, and `[low, high]` in the same unit and digits; empty without an interval."""
     if median is None:
@@ -89,5 +102,5 @@ def _most(value: float, *, quality: bool) -> int:
 def _decimals(half_width: float, *, most: int) -> int:
     """So many that the half width shows two digits."""
     if half_width <= 0:
-        return min(most, 3)
+        return most
     return max(0, min(most, 1 - math.floor(math.log10(half_width))))

@@ -100,6 +100,8 @@ class PlainFace:
         if line.number <= self._last_line:
             return
         self._last_line = line.number
+        if line.level == "error" and line.run_id in self._ended:
+            return  # the end of the run has said it
         if line.level == "info":
             self._say(Text(f"  {line.text}", style="dim"))
         else:

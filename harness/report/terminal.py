@@ -19,7 +19,7 @@ from rich.text import Text
 from harness.analysis import words
 from harness.analysis.statistics import summary
 from harness.ids import short_id
-from harness.report.numbers import amount, duration, share, spread
+from harness.report.numbers import brief, duration, share, spread
 from harness.store.records import CellRecord, ExperimentRecord, MetricRecord, RunRecord
 
 PANEL_WIDTH = 100  # wider lines are hard to read
@@ -76,15 +76,22 @@ def cell_details(cell: CellRecord) -> RenderableType:
     """All runs and every metric of one cell, for `bench show`."""
     runs = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for heading in ("run", "repeat", "seed", "status", "wall", "contended"):
-        runs.add_column(
-            heading, no_wrap=heading != "contended", justify="right" if heading in ("repeat", "wall") else "left"
-        )
+        runs.add_column(heading, no_wrap=True, justify="right" if heading in ("repeat", "seed", "wall") else "left")
+    reasons = Table.grid(padding=(0, 2, 0, 0))
     for run in cell.runs:
-        contended = {True: run.contention_reason or "yes", False: "no", None: "–"}[run.contended]
-        status = Text(str(run.status), style=_STATUS_STYLES.get(str(run.status), "red"))
-        if run.reason:
-            status.append(f": {run.reason}", style="not bold default")
-        runs.add_row(short_id(run.id), str(run.repeat), str(run.seed), status, duration(run.wall_s), contended)
+        contended = {True: "yes", False: "no", None: "–"}[run.contended]
+        runs.add_row(
+            short_id(run.id),
+            str(run.repeat),
+            str(run.seed),
+            status_text(str(run.status)),
+            duration(run.wall_s),
+            contended,
+        )
+        if run.reason and run.status != "ok":
+            reasons.add_row(short_id(run.id), Text(run.reason, style="yellow"))
+        if run.contended and run.contention_reason:
+            reasons.add_row(short_id(run.id), Text(f"contended: {run.contention_reason}", style="yellow"))
     metrics = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     metrics.add_column("metric", no_wrap=True)
     metrics.add_column("median", justify="right", no_wrap=True)
@@ -96,7 +103,8 @@ def cell_details(cell: CellRecord) -> RenderableType:
         one = summary(value.value for value in values)
         middle, interval = spread(one.median, one.low, one.high, values[0].unit)
         metrics.add_row(key, middle, interval, str(one.n), values[0].role, values[0].phase)
-    return Group(runs, Text(), metrics) if metrics.row_count else runs
+    parts = [runs, *(part for table in (reasons, metrics) if table.row_count for part in (Text(), table))]
+    return Group(*parts)
 
 
 def settings_table(rows: Iterable[tuple[str, Any, str]]) -> Table:
@@ -331,7 +339,7 @@ def _engine(engine: Mapping[str, Any]) -> Text | None:
 
 
 def _median_text(values: Sequence[MetricRecord]) -> str:
-    return amount(summary(value.value for value in values).median, values[0].unit)
+    return brief(summary(value.value for value in values).median, values[0].unit)
 
 
 def _measured(values: Sequence[MetricRecord]) -> bool:

@@ -69,7 +69,8 @@ def list_runs(
     connection: sqlite3.Connection, filters: Filters, *, limit: int | None, offset: int, metrics: Sequence[str]
 ) -> tuple[RunSummary, ...]:
     where, values = _run_conditions(filters)
-    # CROSS JOIN keeps SQLite to this order: it walks the experiments by time and stops when the page is full.
+    # CROSS JOIN and INDEXED BY keep SQLite to this order: it walks the experiments by time and stops when the page is
+    # full, where it would otherwise collect all runs of a workload and sort them.
     found = connection.execute(
         f"""
         SELECT run.id, cell.id, experiment.id, experiment.created_at, experiment.command, cell.workload, cell.mode,
@@ -77,7 +78,7 @@ def list_runs(
             run.order_index, run.status, run.reason, run.started_at, run.wall_s, run.contended, run.contention_reason,
             experiment.host, experiment.note
         FROM experiment
-        CROSS JOIN cell ON cell.experiment_id = experiment.id
+        CROSS JOIN cell INDEXED BY cell_by_experiment ON cell.experiment_id = experiment.id
         CROSS JOIN run ON run.cell_id = cell.id
         {where}
         ORDER BY experiment.created_at DESC, experiment.id DESC, run.order_index DESC, run.id

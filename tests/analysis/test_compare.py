@@ -159,6 +159,19 @@ def test_two_primary_metrics_need_five_repeats_by_holm():
     assert {metric.verdict for metric in five.metrics} == {"better"}
 
 
+def test_an_interval_beyond_the_tolerance_needs_holms_p_as_well():
+    low, high = [100.0, 101.0, 102.0, 103.0, 104.0], [103.5, 103.7, 110.0, 111.0, 112.0]  # U = 2, p = 0.032
+    second = replace(LATENCY, role="primary", better="higher")
+    strict = Options(ratio_tolerance=0.0)
+    assert only(compare(*pair(low, high), strict)).verdict == "better"
+    a = side("A", [(THROUGHPUT, low), (second, low)], drift=QUIET)
+    both = compare(a, side("B", [(THROUGHPUT, high), (second, high)], drift=QUIET), strict)
+    for metric in both.metrics:
+        assert metric.low is not None and metric.low > 1
+        assert metric.verdict == "inconclusive"
+        assert "p = 0.063 after Holm's correction" in metric.sentence
+
+
 def test_holm_covers_primary_metrics_only():
     columns_a = [(THROUGHPUT, SLOW), (LATENCY, SLOW), (AUC, SLOW)]
     columns_b = [(THROUGHPUT, FAST), (LATENCY, FAST), (AUC, FAST)]
@@ -348,6 +361,12 @@ def test_a_calibration_replaces_the_default_and_is_named():
     comparison = compare(a, b)
     assert only(comparison).verdict == "better"
     assert any("calibration of 2026-05-04" in note for note in comparison.notes)
+
+
+def test_bytes_do_not_drift_with_the_machine():
+    memory = MetricRecord(name="memory_peak_bytes", value=None, unit="bytes", better="lower", role="primary")
+    metric = only(compare(side("A", [(memory, SLOW)]), side("B", [(memory, SLOW)], seed=9)))
+    assert (metric.drift, metric.verdict) == (None, "same")
 
 
 def test_quality_does_not_drift_with_the_machine():

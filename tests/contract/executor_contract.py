@@ -6,7 +6,6 @@ micro-batches nor leaves. Batches always have the full size of a call, so that d
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 
@@ -14,7 +13,17 @@ import pytest
 import torch
 
 from harness.api import Device, Executor, Geometry, HostBatch, OptimizerSpec, Schedule, UsageError
-from tests.contract.models import DENSE, ROWS, TABLES, SmallModel, differing, make_batch, weights_of
+from tests.contract.models import (
+    DENSE,
+    ROWS,
+    TABLES,
+    SmallModel,
+    assert_same,
+    differing,
+    make_batch,
+    through_a_file,
+    weights_of,
+)
 
 GEOMETRY = Geometry(micro_batch=4, replicas=2, gradient_accumulation=2, device_iterations=3)
 RATE = Schedule(learning_rate=0.5, warmup_updates=4, decay_start=6, decay_updates=8)
@@ -23,6 +32,8 @@ SGD = OptimizerSpec(name="sgd", learning_rate=0.5)
 
 class ExecutorContract:
     """The rules. `exact` executors repeat themselves bit for bit."""
+
+    exact: bool = True
 
     def make_device(self) -> Device:
         raise NotImplementedError
@@ -130,7 +141,7 @@ class ExecutorContract:
         for batch in batches:
             executor.train_call(executor.stage(batch))
             executor.drain()
-        assert differing(weights_of(early), weights_of(late)) == []
+        assert_same(weights_of(early), weights_of(late), self.exact)
 
     def test_saved_and_loaded_it_goes_on_as_if_never_stopped(self):
         through = SmallModel(dropout=0.3, normalise=True)
@@ -138,19 +149,19 @@ class ExecutorContract:
         for call in range(2):
             executor.train_call(executor.stage(make_batch(GEOMETRY.call_samples, seed=call)))
         executor.drain()
-        file = io.BytesIO()
-        torch.save(dict(executor.state_dict()), file)
+        saved = through_a_file(executor.state_dict())
         executor.train_call(executor.stage(make_batch(GEOMETRY.call_samples, seed=2)))
         expected = executor.drain()
 
         resumed = SmallModel(seed=99, dropout=0.3, normalise=True)
         again = self.make(resumed)
         again.train_call(again.stage(make_batch(GEOMETRY.call_samples, seed=7)))
-        file.seek(0)
-        again.load_state_dict(torch.load(file, weights_only=True))
+        again.load_state_dict(saved)
         again.train_call(again.stage(make_batch(GEOMETRY.call_samples, seed=2)))
-        assert again.drain() == expected
-        assert differing(weights_of(through), weights_of(resumed)) == []
+        stats = again.drain()
+        assert (stats.samples, stats.updates) == (expected.samples, expected.updates)
+        assert stats.loss_mean == (expected.loss_mean if self.exact else pytest.approx(expected.loss_mean, rel=1e-5))
+        assert_same(weights_of(through), weights_of(resumed), self.exact)
 
     def test_tables_are_saved_under_canonical_names_in_float32(self):
         executor = self.make(SmallModel())
@@ -167,12 +178,11 @@ class ExecutorContract:
 
     @pytest.mark.parametrize("valid", [0, 1, 5, 8])
     def test_inference_gives_probabilities_of_the_valid_rows_in_host_memory(self, valid: int):
-        model = SmallModel(dropout=0.5, normalise=True)
-        executor = self.make(model)
+        executor = self.make(SmallModel(dropout=0.5, normalise=True))
+        oracle = SmallModel(dropout=0.5, normalise=True)
         batch = make_batch(8, valid, seed=3)
         with torch.no_grad():
-            model.dense.eval()
-            logits = model.dense(*(tensor for tensor in batch.inputs), model.tables.lookup(batch.ids))
+            logits = oracle.dense.eval()(*batch.inputs, oracle.tables.lookup(batch.ids))
         answer = executor.infer_call(executor.stage(batch), valid)
         assert answer.dtype == torch.float32
         assert answer.device.type == "cpu"
@@ -188,7 +198,7 @@ class ExecutorContract:
                 if asks:
                     executor.infer_call(executor.stage(make_batch(8, seed=5)), 8)
             executor.drain()
-        assert differing(weights_of(plain), weights_of(asked)) == []
+        assert_same(weights_of(plain), weights_of(asked), self.exact)
 
     def test_batches_that_do_not_fit_are_refused(self):
         executor = self.make(SmallModel())

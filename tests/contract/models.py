@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,6 +36,10 @@ class SmallTables:
         self.weight = torch.randn(TABLES * ROWS, WIDTH, generator=generator)
         self._offsets = torch.arange(TABLES) * ROWS
         self._ids: Tensor | None = None
+
+    def to(self, place: torch.device) -> None:
+        self.weight = self.weight.to(place)
+        self._offsets = self._offsets.to(place)
 
     def lookup(self, ids: tuple[Tensor, ...]) -> Tensor:
         self._ids = (ids[0] + self._offsets).flatten()
@@ -89,3 +94,21 @@ def differing(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> list[s
     """Names of the tensors that are not the same bit for bit."""
     assert left.keys() == right.keys()
     return [name for name in left if not torch.equal(left[name], right[name])]
+
+
+def assert_same(left: Mapping[str, Tensor], right: Mapping[str, Tensor], exact: bool) -> None:
+    """Bit for bit, or as close as a device comes whose sums have no fixed order."""
+    if exact:
+        assert differing(left, right) == []
+        return
+    for name, tensor in left.items():
+        torch.testing.assert_close(tensor, right[name], rtol=1e-4, atol=1e-5)
+
+
+def through_a_file(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state as a checkpoint would give it back: copies, read by the loader that runs no code."""
+    file = io.BytesIO()
+    torch.save(dict(state), file)
+    file.seek(0)
+    loaded: dict[str, Any] = torch.load(file, weights_only=True)
+    return loaded

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from harness.api import Device, Geometry, OptimizerSpec, Schedule, UnavailableError, UsageError
+from harness.devices.compiler import find_cxx
 from harness.devices.cpu import CpuDevice
 from tests.contract.executor_contract import GEOMETRY, RATE, SGD, ExecutorContract
-from tests.contract.models import SmallModel, differing, make_batch, weights_of
+from tests.contract.models import SmallModel, differing, make_batch, through_a_file, weights_of
 
 ADAGRAD = OptimizerSpec(name="adagrad", learning_rate=0.1, eps=1e-8, initial_accumulator=0.1)
 
@@ -56,10 +57,7 @@ def test_adagrad_goes_on_from_its_accumulators():
     through = SmallModel()
     executor = prepared(through, optimizer=ADAGRAD)
     executor.train_call(executor.stage(make_batch(48, seed=1)))
-    state = {
-        key: {name: part.clone() for name, part in value.items()} if key in ("dense", "tables") else value
-        for key, value in executor.state_dict().items()
-    }
+    state = through_a_file(executor.state_dict())
     resumed = SmallModel(seed=5)
     again = prepared(resumed, optimizer=ADAGRAD)
     again.load_state_dict(state)
@@ -193,3 +191,19 @@ def test_preparing_without_examples_is_allowed():
     executor.prepare(None, None, Schedule(learning_rate=0.1))
     executor.train_call(executor.stage(make_batch(48)))
     assert executor.drain().updates == 3
+
+
+@pytest.mark.skipif(find_cxx() is None, reason="no C++ compiler, so torch.compile is not used")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # Inductor's own
+def test_a_really_compiled_dense_part_learns_the_same(monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    compiled, eager = SmallModel(), SmallModel()
+    for model, mode in ((compiled, "on"), (eager, "off")):
+        executor = prepared(model, compile=mode)
+        for call in range(3):
+            executor.train_call(executor.stage(make_batch(48, 47 if call == 1 else 48, seed=call)))
+        assert executor.drain().samples == 143
+        assert executor.resolved()["engine_resolved"] == ("inductor" if mode == "on" else "eager")
+    ours = weights_of(compiled)
+    for name, weight in weights_of(eager).items():
+        torch.testing.assert_close(ours[name], weight, rtol=1e-4, atol=1e-5)

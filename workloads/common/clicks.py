@@ -179,12 +179,12 @@ def generate(spec: ClickLogSpec, start: int, stop: int) -> ClickBlock:
         end = min(begin + BLOCK_ROWS, rows)
         first, last = start + begin, start + end
         logits = np.zeros(end - begin, np.int64)
-        for column, dense_source_ in enumerate(plan.dense):
-            dense[begin:end, column], effect = dense_source_.draw(first, last)
+        for column, source in enumerate(plan.dense):
+            dense[begin:end, column], effect = source.draw(first, last)
             logits += effect
         dense_logits[begin:end] = logits
-        for column, categorical_source_ in enumerate(plan.categorical):
-            ids[begin:end, column], effect = categorical_source_.draw(first, last)
+        for column, id_source in enumerate(plan.categorical):
+            ids[begin:end, column], effect = id_source.draw(first, last)
             logits += effect
         for pair in plan.pairs:
             logits += pair.effect(ids[begin:end]) * plan.pair_factor

@@ -36,7 +36,9 @@ def read_weights(path: Path) -> Weights:
         raise DataError(f"{path} is not a checkpoint: {_first_line(problem)}") from problem
     found = _of_recbench(state) or _of_facebook(state)
     if found is None:
-        raise DataError(f"{path} holds no DLRM weights", hint="expected a recbench or a facebookresearch/dlrm checkpoint")
+        raise DataError(
+            f"{path} holds no DLRM weights", hint="expected a recbench or a facebookresearch/dlrm checkpoint"
+        )
     return found
 
 
@@ -44,7 +46,9 @@ def load_dense(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Copies the MLPs' weights into `module`. UsageError naming the first that is missing or has another shape."""
     for name, tensor in module.state_dict().items():
         if name not in weights:
-            raise UsageError(f"the checkpoint has no {name}", hint="it was trained with fewer layers than asked for here")
+            raise UsageError(
+                f"the checkpoint has no {name}", hint="it was trained with fewer layers than asked for here"
+            )
         if weights[name].shape != tensor.shape:
             raise UsageError(
                 f"the checkpoint's {name} is {tuple(weights[name].shape)}, this model's is {tuple(tensor.shape)}",

@@ -113,8 +113,8 @@ class DLRMConfig:
         kind="identity",
     )  # fmt: skip
     split: Literal["ordered", "kaggle"] = setting(
-        "ordered", help="ordered: train, validation, test in row order; kaggle: the first six of seven days train, half "
-        "of the last one tests, its rest validates", source=f"{_PREPROCESSING}: kaggle is its split", group=_ROWS,
+        "ordered", help="ordered: train, validation, test in row order; kaggle: six of seven days train, half of "
+        "the last one tests, its rest validates", source=f"{_PREPROCESSING}: kaggle is its split", group=_ROWS,
         kind="identity",
     )  # fmt: skip
     validation_fraction: float = setting(
@@ -140,8 +140,8 @@ class DLRMConfig:
         kind="identity",
     )  # fmt: skip
     table_rows: int | None = setting(
-        None, minimum=2, help="the most rows of any table: built-in tables are cut to it, those of a file keep the most "
-        "frequent ids", source=f"{_KAGGLE_SCRIPT}: no cap", group=_ROWS, kind="identity",
+        None, minimum=2, help="the most rows of any table: built-in tables are cut to it, those of a file keep the "
+        "most frequent ids", source=f"{_KAGGLE_SCRIPT}: no cap", group=_ROWS, kind="identity",
     )  # fmt: skip
 
     rows: int = setting(

@@ -228,8 +228,8 @@ def transform_dense(raw: Tensor, transform: DenseTransform) -> Tensor:
 
 def _held(rows: CriteoPart, context: Context) -> Rows:
     """The cached arrays in memory, or mapped where they would take more than half of what is free."""
-    arrays = [rows.dense, rows.ids, *([] if rows.labels is None else [rows.labels])]
-    if sum(array.nbytes for array in arrays) <= available_bytes() // 2:
+    label_bytes = 0 if rows.labels is None else rows.labels.nbytes
+    if rows.dense.nbytes + rows.ids.nbytes + label_bytes <= available_bytes() // 2:
         return Rows(np.array(rows.dense), np.array(rows.ids), None if rows.labels is None else np.array(rows.labels))
     context.log("the rows take more than half of the free memory: they are read from the cache on disk", "warning")
     return Rows(rows.dense, rows.ids, rows.labels)

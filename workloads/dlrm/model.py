@@ -32,14 +32,14 @@ class _PairwiseDots(torch.autograd.Function):
     def forward(ctx: Any, vectors: Tensor, flat: Tensor, symmetric: Tensor) -> Tensor:
         ctx.save_for_backward(vectors, symmetric)
         products = torch.bmm(vectors, vectors.transpose(1, 2))  # [B, n, n]
-        return products.flatten(1).index_select(1, flat)
+        return _columns(products.flatten(1), flat)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         vectors, symmetric = ctx.saved_tensors
         (gradient,) = gradients
         padded = F.pad(gradient, (0, 1))  # column P: the entries that no pair reads
-        of_products = padded.index_select(1, symmetric).view(-1, vectors.shape[1], vectors.shape[1])
+        of_products = _columns(padded, symmetric).view(-1, vectors.shape[1], vectors.shape[1])
         result = torch.bmm(of_products, vectors.to(gradient.dtype))
         return result.to(vectors.dtype), None, None
 
@@ -67,7 +67,7 @@ class PairwiseDots(nn.Module):
     def forward(self, vectors: Tensor) -> Tensor:
         if self.itself:  # a square's gradient is twice its vector, so the single look-up would lose half of it
             products = torch.bmm(vectors, vectors.transpose(1, 2))
-            return products.flatten(1).index_select(1, self.flat)
+            return _columns(products.flatten(1), self.flat)
         result: Tensor = _PairwiseDots.apply(vectors, self.flat, self.symmetric)  # type: ignore[no-untyped-call]
         return result
 
@@ -115,6 +115,11 @@ def initialize_dense(dense: DlrmDense, generator: torch.Generator) -> None:
                 out_width, in_width = layer.weight.shape
                 layer.weight.normal_(0.0, math.sqrt(2.0 / (in_width + out_width)), generator=generator)
                 layer.bias.normal_(0.0, math.sqrt(1.0 / out_width), generator=generator)
+
+
+def _columns(matrix: Tensor, index: Tensor) -> Tensor:
+    """matrix[:, index]; on a CPU `gather` is as fast as `index_select` in fp32, and 2.5 times as fast in bf16."""
+    return matrix.gather(1, index.expand(len(matrix), -1))
 
 
 def _mlp(widths: Sequence[int], *, last_relu: bool) -> nn.Sequential:

@@ -1,6 +1,6 @@
 """Sizes of a DLRM from its definition: layers, parameters, operations, memory. Arithmetic only, nothing is allocated.
 
-    B samples, d embedding width, T tables, n = T + 1 vectors that interact
+B samples, d embedding width, T tables, n = T + 1 vectors that interact
 """
 
 from __future__ import annotations

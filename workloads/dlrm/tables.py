@@ -74,11 +74,11 @@ class MergedTables:
 
     def weights(self) -> tuple[Tensor, ...]:
         """Each table as a view [rows, d]; writing to it writes to the table."""
-        return torch.split(self._weight, self.rows)
+        return torch.split(self._weight, list(self.rows))
 
     def sums(self) -> tuple[Tensor, ...] | None:
         """Adagrad's sums, each a view [rows, d]; None under SGD."""
-        return None if self._sum is None else torch.split(self._sum, self.rows)
+        return None if self._sum is None else torch.split(self._sum, list(self.rows))
 
     def state_dict(self) -> dict[str, Tensor]:
         return _state(self.weights(), self.sums())
@@ -119,7 +119,8 @@ class BagTables:
         pooled.backward(grad)  # type: ignore[no-untyped-call]
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
-        with torch.sparse.check_sparse_tensor_invariants(enable=False):  # said aloud, Adagrad's step warns otherwise
+        # Adagrad's step builds sparse tensors, and torch warns where nobody said whether to check them.
+        with torch.sparse.check_sparse_tensor_invariants(enable=False):  # type: ignore[no-untyped-call]
             self._optimizer.step()
         self._optimizer.zero_grad()
 
@@ -165,9 +166,7 @@ class BagTables:
 Tables = MergedTables | BagTables
 
 
-def make_tables(
-    kind: Literal["merged", "bags"], rows: Sequence[int], width: int, optimizer: OptimizerSpec
-) -> Tables:
+def make_tables(kind: Literal["merged", "bags"], rows: Sequence[int], width: int, optimizer: OptimizerSpec) -> Tables:
     """An engine whose weights are not yet initialised. UsageError for an optimizer it has no row-wise form of."""
     if optimizer.name not in ("sgd", "adagrad"):
         raise UsageError(f"dlrm tables know sgd and adagrad, not {optimizer.name!r}")

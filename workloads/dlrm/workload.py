@@ -1,6 +1,6 @@
 """DLRM as the harness runs it: `train` repeats a step over shuffled epochs, `eval` predicts a part of the rows once.
 
-    bench run dlrm --profile demo
+bench run dlrm --profile demo
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from harness.api import (
     UsageError,
     Work,
 )
+from workloads.common.criteo_data import PartName
 from workloads.dlrm.batches import Batches, Epoch, order_of_epoch, pool_batches
 from workloads.dlrm.checkpoint import Weights, load_dense, read_weights
 from workloads.dlrm.config import DLRMConfig
-from workloads.dlrm.data import ClickData, PartName, Rows, load_data
+from workloads.dlrm.data import ClickData, Rows, load_data
 from workloads.dlrm.memory import available_bytes, check_tables_fit, gigabytes
 from workloads.dlrm.model import DlrmDense, DlrmModel, initialize_dense
 from workloads.dlrm.predictions import write_predictions
@@ -122,9 +123,10 @@ class DLRMWorkload(BaseWorkload):
     def training_loss(self) -> float | None:
         stats = self._executor.drain()
         if stats.loss_mean is not None and not math.isfinite(stats.loss_mean):
+            config = self._config
             raise RunFailed(
                 f"the training loss of dlrm became {stats.loss_mean} in epoch {self._epoch_number}",
-                hint=f"the learning rate is {self._config.learning_rate:g} in {self._config.precision}: try a lower one",
+                hint=f"the learning rate is {config.learning_rate:g} in {config.precision}: try a lower one",
             )
         return stats.loss_mean
 
@@ -178,12 +180,11 @@ class DLRMWorkload(BaseWorkload):
     def _own_rows(self) -> Rows:
         """The rows that steps go through; in mode `eval` with room for their predictions."""
         if self._context.mode != "eval":
-            rows = self._data.part("train")
-            if rows.labels is None:
+            if self._data.rows.labels is None:
                 raise UsageError(
                     f"{self._context.data} has no labels to learn from", hint="unlabelled rows are for --mode eval"
                 )
-            return rows
+            return self._data.part("train")
         rows = self._data.part(self._eval_part())
         if not len(rows):
             raise UsageError(f"the {self._config.part} part of the rows is empty", hint="choose another --part")
@@ -269,8 +270,8 @@ class DLRMWorkload(BaseWorkload):
         else:
             self._context.engine(staging=f"pools of {self._pool} batches, refilled inside the clock")
             self._context.log(
-                f"the {len(self._batches)} batches of an epoch do not fit in {gigabytes(limit)}: {self._pool} are staged "
-                "at a time, and refilled inside the clock",
+                f"the {len(self._batches)} batches of an epoch do not fit in {gigabytes(limit)}: {self._pool} are "
+                "staged at a time, and refilled inside the clock",
                 "warning",
             )
         return self._pool

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix, hstack
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 
+from workloads.common import criteo
 from workloads.common.calibration import calibrate
 from workloads.common.click_sources import LOGIT_BITS, PROBABILITY_BITS, sigmoid, sigmoid_table
 from workloads.common.clicks import (
@@ -232,3 +233,7 @@ def test_calibration_says_which_target_is_out_of_reach():
     flat = dataclasses.replace(demo_spec(), categorical_weights=(0.0,) * 26)
     with pytest.raises(ValueError, match="no categorical scale"):
         calibrate(flat, rows=5_000)
+
+
+def test_synthetic_and_real_rows_mark_a_missing_value_alike():
+    assert MISSING == criteo.MISSING

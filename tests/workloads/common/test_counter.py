@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workloads.common.counter import (
@@ -47,11 +47,13 @@ def test_the_published_outputs_for_seed_1234567():
 
 
 @given(st.integers(-(1 << 70), 1 << 70))
+@settings(deadline=None)
 def test_any_seed_equals_the_sequential_algorithm(seed):
     assert splitmix64(seed, np.arange(7, dtype=np.uint64)).tolist() == splitmix64_by_state(seed & MASK_64, 7)
 
 
 @given(st.integers(0, 1 << 40), st.lists(st.integers(0, 50), min_size=1, max_size=6))
+@settings(deadline=None)
 def test_a_stream_is_the_same_in_pieces_of_any_size(start, sizes):
     source = stream(3, 1, "ids")
     pieces, position = [], start
@@ -74,6 +76,7 @@ def test_golden_bytes_of_a_stream():
 
 
 @given(st.integers(1, 1 << 31))
+@settings(deadline=None)
 def test_integers_stay_below_their_bound(bound):
     drawn = below(np.array([0, 1 << 63, MASK_64], np.uint64), bound)
     assert drawn.tolist() == [0, bound // 2, bound - 1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import DataError, UsageError
@@ -215,6 +215,7 @@ def test_a_wrong_split_is_told(text):
 
 
 @given(st.integers(0, 10**10))
+@settings(deadline=None)
 def test_the_default_split_tests_on_the_last_fifth(rows):
     validation, test = Split().bounds(rows)
     assert 0 <= validation <= test <= rows

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics as oracle
@@ -51,6 +51,7 @@ def labelled_scores(draw, low=-3.0, high=3.0):
 
 
 @given(labelled_scores())
+@settings(deadline=None)
 def test_auc_is_the_float_nearest_to_the_exact_share_of_pairs(case):
     labels, scores = case
     exact = auc_over_all_pairs(labels, scores)
@@ -79,6 +80,7 @@ def test_constant_scores_are_one_half_and_have_no_error():
 
 
 @given(labelled_scores())
+@settings(deadline=None)
 def test_delong_equals_the_placement_values(case):
     labels, scores = case
     estimate = delong(labels, scores)
@@ -106,6 +108,7 @@ def test_delong_predicts_the_spread_of_auc_over_samples():
 
 
 @given(labelled_scores(low=0.0, high=1.0), st.sampled_from([np.float32, np.float64]))
+@settings(deadline=None)
 def test_log_loss_of_probabilities_equals_scikit_learn(case, dtype):
     labels, probabilities = case
     probabilities = np.abs(probabilities).astype(dtype)
@@ -114,6 +117,7 @@ def test_log_loss_of_probabilities_equals_scikit_learn(case, dtype):
 
 
 @given(labelled_scores(low=-600.0, high=600.0))
+@settings(deadline=None)
 def test_log_loss_of_logits_is_exact_for_large_logits(case):
     labels, logits = case
     signed = np.where(labels == 1, logits, -logits)
@@ -189,6 +193,7 @@ def test_impossible_input_is_named(labels, predictions, message):
     hnp.arrays(np.float64, st.integers(2, 40), elements=st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.9, 1.0])),
     st.integers(0, 5),
 )
+@settings(deadline=None)
 def test_expected_auc_equals_the_sum_over_pairs(probabilities, seed):
     scores = np.random.default_rng(seed).integers(0, 4, probabilities.size)
     rows = range(probabilities.size)

@@ -23,6 +23,7 @@ def drawn_mass(table) -> list[Fraction]:
 
 
 @given(st.lists(st.integers(0, 1 << 60), min_size=1, max_size=70).filter(any))
+@settings(deadline=None)
 def test_alias_columns_draw_exactly_the_apportioned_masses(masses):
     table = cell_table(range(len(masses)), [1] * len(masses), masses)
     drawn = drawn_mass(table)

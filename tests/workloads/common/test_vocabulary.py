@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workloads.common.vocabulary import MISSING_ID, RARE, Vocabulary, build_vocabulary, digest
@@ -25,6 +25,7 @@ def rows_by_hand(training, threshold, max_rows):
 
 
 @given(fields, fields, st.integers(1, 4), st.one_of(st.none(), st.integers(2, 8)))
+@settings(deadline=None)
 def test_rows_are_those_of_the_stated_order(training, later, threshold, max_rows):
     vocabulary = build_vocabulary(*arrays(training), frequency_threshold=threshold, max_table_rows=max_rows)
     rows = rows_by_hand(training, threshold, max_rows)

@@ -158,7 +158,13 @@ def test_every_training_row_is_counted_once_with_a_smaller_last_batch(tmp_path):
 
 @pytest.mark.parametrize(("optimizer", "stop_after"), [("sgd", 5), ("adagrad", 30), ("sgd", 22)])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_by_bit(tmp_path, optimizer, stop_after):
-    values = {"optimizer": optimizer, "learning_rate": 0.05, "warmup_updates": 10, "decay_start": 20, "decay_updates": 40}
+    values = {
+        "optimizer": optimizer,
+        "learning_rate": 0.05,
+        "warmup_updates": 10,
+        "decay_start": 20,
+        "decay_updates": 40,
+    }
     whole, _ = _set_up(tmp_path, **values)
     _train(whole, epochs=2)
 
@@ -263,7 +269,9 @@ def test_engine_facts_and_identity_are_recorded_in_set_up(tmp_path):
 
 def test_tables_that_do_not_fit_are_refused_before_they_are_made(tmp_path, monkeypatch):
     monkeypatch.setattr("workloads.dlrm.workload.available_bytes", lambda: 300 << 20)
-    with pytest.raises(UsageError, match=r"the embedding tables need 2\.16 GB \(33,762,577 rows of 16 floats\)") as refused:
+    with pytest.raises(
+        UsageError, match=r"the embedding tables need 2\.16 GB \(33,762,577 rows of 16 floats\)"
+    ) as refused:
         _set_up(tmp_path, table_rows=None, embedding_dim=16, bottom_mlp=(16,), top_mlp=(1,), rows=100)
     assert "--table-rows" in (refused.value.hint or "")
 

@@ -1,0 +1,216 @@
+"""Commands on stored results, over a seeded example database."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Bench
+
+
+@pytest.fixture
+def db(example: Path) -> str:
+    """A copy of the example that a test may change."""
+    copy = Path.cwd() / "results.db"
+    shutil.copy(example, copy)
+    return str(copy)
+
+
+def test_list_shows_runs_newest_first_and_filters(bench: Bench, db: str) -> None:
+    everything = json.loads(bench("list", "--json", "--limit", "1000").out)
+    created = [run["created_at"] for run in everything["runs"]]
+    assert created == sorted(created, reverse=True)
+    assert everything["total"] == len(everything["runs"])
+    tagged = json.loads(bench("list", "--tag", "baseline", "--json").out)["runs"]
+    assert {run["experiment_id"] for run in tagged} < {run["experiment_id"] for run in everything["runs"]}
+    assert all("baseline" in run["tags"] for run in tagged)
+    assert {run["device"] for run in json.loads(bench("list", "--device", "cuda", "--json").out)["runs"]} <= {
+        "cuda",
+        "cuda:0",
+    }
+
+
+def test_list_columns_may_be_metrics(bench: Bench, db: str) -> None:
+    result = bench("list", "--tag", "baseline", "--columns", "run,repeat,auc")
+    assert result.out.split()[:3] == ["run", "repeat", "auc"]
+    assert "0.7" in result.out or "0.8" in result.out
+    wrong = bench("list", "--columns", "run,thruoghput")
+    assert wrong.code == 2
+    assert "did you mean 'throughput'" in wrong.err
+
+
+def test_list_running_without_a_database_is_empty(bench: Bench) -> None:
+    result = bench("list", "--running", "--json")
+    assert result.code == 0
+    assert json.loads(result.out) == {"schema": 1, "running": []}
+
+
+def test_list_references_knows_the_published_rows(bench: Bench) -> None:
+    found = json.loads(bench("list", "--references", "--json").out)["references"]
+    assert "ascend-modelzoo-dlrm-910-throughput" in {one["name"] for one in found}
+    text = bench("list", "--references", "--workload", "din").out
+    assert "bars-electronics-din-auc" in text
+    assert "ascend" not in text
+
+
+def test_references_of_the_user_s_own_are_added(bench: Bench) -> None:
+    Path("mine.toml").write_text(
+        '[[reference]]\nname = "mine"\nworkload = "dlrm"\ndevice = "x"\ndataset = "y"\nmetric = "auc"\nvalue = 0.5\n'
+        'unit = ""\nsource = "me"\nbetter = "higher"\n'
+    )
+    found = json.loads(bench("list", "--references-file", "mine.toml", "--json").out)["references"]
+    assert found[-1]["name"] == "mine"
+
+
+def test_show_json_follows_the_published_schema(bench: Bench, db: str) -> None:
+    body = json.loads(bench("show", "baseline", "--json").out)
+    assert body["schema"] == 1
+    cell = body["cells"][0]
+    keys = {"id", "workload", "workload_version", "mode", "device", "device_kind", "timing_scope", "params",
+            "data_fingerprint", "runs", "metrics"}  # fmt: skip
+    assert keys <= set(cell)
+    run = cell["runs"][0]
+    assert {"id", "repeat", "status", "reason", "contended", "metrics"} <= set(run)
+    assert set(run["metrics"]["throughput"]) == {"value", "unit", "better", "phase", "role"}
+    assert set(cell["metrics"]["throughput"]) == {"median", "low", "high", "n", "unit", "better", "role"}
+
+
+def test_show_of_a_run_shows_that_run_alone(bench: Bench, db: str) -> None:
+    whole = json.loads(bench("show", "baseline", "--json").out)
+    wanted = whole["cells"][0]["runs"][1]["id"]
+    part = json.loads(bench("show", wanted, "--json").out)
+    assert [run["id"] for cell in part["cells"] for run in cell["runs"]] == [wanted]
+
+
+def test_show_prints_the_panel_and_every_metric(bench: Bench, db: str) -> None:
+    result = bench("show", "busy", "--settings", "--environment", "--log")
+    assert result.code == 0, result.err
+    assert "contended" in result.out
+    assert "log_loss" in result.out
+    assert "cpu.model" in result.out
+
+
+def test_tags_are_added_removed_and_used_as_ids(bench: Bench, db: str) -> None:
+    assert bench("tag", "baseline", "golden").code == 0
+    assert bench("tag", "golden").out.split() == ["baseline", "golden", "nightly-1"]
+    assert bench("tag", "golden", "--remove", "nightly-1").code == 0
+    assert bench("tag", "golden").out.split() == ["baseline", "golden"]
+    refused = bench("tag", "golden", "--remove", "silver")
+    assert refused.code == 2
+    assert "has no tag 'silver'" in refused.err
+    assert bench("tag", "golden", "@latest").code == 2
+
+
+def test_notes_are_set_printed_and_removed(bench: Bench, db: str) -> None:
+    assert bench("note", "card", "a cold night").code == 0
+    assert bench("note", "card").out == "a cold night\n"
+    assert bench("note", "card", "").code == 0
+    assert bench("note", "card").out == ""
+
+
+def test_compare_of_an_interleaved_experiment_prints_the_question(bench: Bench, db: str) -> None:
+    result = bench("compare", "batch-size")
+    assert result.code == 0, result.err
+    assert "batch_size" in result.out
+
+
+def test_compare_of_other_data_is_refused_with_the_keys(bench: Bench, db: str) -> None:
+    result = bench("compare", "baseline", "criteo")
+    assert result.code == 6
+    assert "fingerprint" in result.err
+    assert bench("compare", "baseline", "criteo", "--force").code == 0
+
+
+def test_compare_gates_and_formats(bench: Bench, db: str) -> None:
+    body = json.loads(bench("compare", "batch-size", "--json").out)
+    assert len(body["comparisons"]) == 1
+    failed = bench("compare", "batch-size", "--fail-on", "throughput>10%", "--format", "markdown")
+    assert failed.code == 3
+    assert bench("compare", "batch-size", "--fail-on", "throughput<-5%", "--format", "csv").code == 0
+    assert bench("compare", "batch-size", "--fail-on", "throughput").code == 2
+    assert bench("compare", "batch-size", "--margin", "auc").code == 2
+
+
+def test_compare_with_a_reference_has_a_ratio_and_no_verdict(bench: Bench, db: str) -> None:
+    result = bench("compare", "baseline", "reference:ascend-modelzoo-dlrm-910-throughput", "--json")
+    assert result.code == 0, result.err
+    (comparison,) = json.loads(result.out)["comparisons"]
+    assert [metric["verdict"] for metric in comparison["metrics"].values()] == [None]
+    lost = bench("compare", "baseline", "reference:datagen-io-similarity-imseg-16gb")
+    assert lost.code == 6
+    unknown = bench("compare", "baseline", "reference:ascend-910")
+    assert unknown.code == 2
+
+
+def test_another_database_is_reached_by_two_colons(bench: Bench, example: Path) -> None:
+    assert bench("compare", f"{example}::baseline", f"{example}::busy", "--json").code in (0, 6)
+    assert json.loads(bench("show", f"{example}::baseline", "--json").out)["tags"] == ["baseline", "nightly-1"]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all, only some text that is long enough"])
+def test_a_file_that_is_no_database_is_one_sentence(bench: Bench, content: bytes) -> None:
+    Path("broken.db").write_bytes(content)
+    result = bench("list", "--db", "broken.db")
+    assert result.code == 2
+    assert "broken.db" in result.err.splitlines()[0]
+    assert Path("broken.db").read_bytes() == content
+
+
+def test_the_database_may_come_from_the_environment(
+    bench: Bench, example: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_DB", str(example))
+    assert bench("show", "baseline", "--json").code == 0
+
+
+def test_export_and_import_carry_experiments(bench: Bench, db: str) -> None:
+    assert bench("export", "one.db", "baseline").code == 0
+    body = json.loads(bench("show", "baseline", "--json", "--db", "one.db").out)
+    assert body == json.loads(bench("show", "baseline", "--json").out)
+    assert bench("import", db, "card", "--db", "one.db").code == 0
+    assert json.loads(bench("show", "card", "--json", "--db", "one.db").out)["tags"] == ["card"]
+    assert bench("export", "nowhere/one.db").code == 2
+
+
+def test_profiles_are_listed_shown_and_checked(bench: Bench) -> None:
+    listed = json.loads(bench("profiles", "list", "--json").out)["profiles"]
+    assert {"demo", "smoke", "criteo-small", "dlrm-kaggle-cpu", "dlrm-kaggle-cuda", "mindspore-ascend910",
+            "mindspore-gpu", "pytorch-ascend"} == {one["name"] for one in listed}  # fmt: skip
+    assert "demo" in bench("profiles").out
+    assert "profile demo" in bench("profiles", "show", "demo").out
+    assert bench("profiles", "check").code == 0
+    Path("bad.toml").write_text('[run]\nworkload = "dlrm"\n[workload.dlrm]\nbacth = 3\n')
+    wrong = bench("profiles", "check", "demo", "bad.toml")
+    assert wrong.code == 2
+    assert "ok     demo" in wrong.out
+    assert "did you mean 'batch'" in wrong.out
+
+
+def test_config_show_tells_where_values_come_from(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("bench.toml").write_text("[run]\nrepeats = 7\n")
+    monkeypatch.setenv("BENCH_BACTH", "3")
+    result = bench("config", "show", "dlrm")
+    line = next(line for line in result.out.splitlines() if line.startswith("repeats"))
+    assert line.split()[1:] == ["7", "./bench.toml"]
+    assert "BENCH_BACTH is set and is no setting; did you mean BENCH_BATCH?" in result.err
+
+
+def test_rerun_plans_the_same_spec_again(example: Path) -> None:
+    from harness.cli.rerun import again, differences
+    from harness.store.queries import Store
+
+    with Store(example) as store:
+        cell = store.experiment(store.resolve("baseline", ("experiment",))[1]).cells[0]
+    runs, plan = again(example, cell.runs[2].id, None)
+    assert [run.id for run in runs] == [cell.runs[2].id]
+    assert [(one.spec.settings.seed, one.spec.settings.repeats) for one in plan.cells] == [(2, 1)]
+    assert dict(plan.cells[0].spec.params) == dict(cell.params)
+    whole = again(example, "batch-size", 2)[1]
+    assert whole.interleaved
+    assert len(whole.order) == 4
+    assert differences(
+        {"cpu": {"model": "a"}, "os": {"kernel": "1"}}, {"cpu": {"model": "b"}, "os": {"kernel": "1"}}
+    ) == [("cpu.model", "a", "b")]
