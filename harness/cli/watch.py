@@ -108,9 +108,8 @@ def show_panel(experiment: ExperimentRecord, database: Path) -> None:
     from harness.report.terminal import experiment_panel
 
     console = options.out()
-    panel = experiment_panel(
-        experiment, database=shown_path(database), width=console.width, next_commands=next_commands(experiment)
-    )
+    commands = next_commands(experiment, first=_count(database) < 2)
+    panel = experiment_panel(experiment, database=shown_path(database), width=console.width, next_commands=commands)
     console.print(panel)
 
 
@@ -122,15 +121,22 @@ def stored(database: Path, experiment_id: str) -> ExperimentRecord:
         return store.experiment(experiment_id)
 
 
-def next_commands(experiment: ExperimentRecord) -> Sequence[str]:
-    """What a person may want to type now."""
+def _count(database: Path) -> int:
+    from harness.store.queries import Store
+
+    with Store(database) as store:
+        return store.count_experiments()
+
+
+def next_commands(experiment: ExperimentRecord, *, first: bool) -> Sequence[str]:
+    """What a person may want to type now. `first`: there is no other experiment to compare with."""
     short = short_id(experiment.id)
     if experiment.status not in ("done", "running") and experiment.cells:
         return (f"bench run {experiment.cells[0].workload} --resume {short}",)
     if len(experiment.cells) > 1:
         return (f"bench compare {short}",)
     if any(run.status == "ok" for cell in experiment.cells for run in cell.runs):
-        return (f"bench show {short}", f"bench compare @latest~1 {short}")
+        return (f"bench show {short}", *(() if first else (f"bench compare @latest~1 {short}",)))
     return (f"bench show {short}",)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from harness import paths
 from harness.api import Device
 from harness.errors import UsageError
+from harness.execution.orphans import MARK
 from harness.execution.plan import Plan, PlannedRun
 from harness.execution.supervise import RankStart
 from harness.spec import RunSettings, RunSpec
@@ -53,13 +54,13 @@ def cell_starts(
         }
         for run in runs
     ]
-    return _starts(spec.settings, spec.plugins, device, {"cells": cells}, worker)
+    return _starts(plan, spec, device, {"cells": cells}, worker)
 
 
-def ceiling_start(spec: RunSpec, device: Device, *, worker: Path | None = None) -> RankStart:
+def ceiling_start(plan: Plan, spec: RunSpec, device: Device, *, worker: Path | None = None) -> RankStart:
     """The worker that measures what this device can do at most, with this cell's threads."""
     body = {"job": "ceilings", "device": spec.device, "threads": spec.settings.threads}
-    return _starts(spec.settings, spec.plugins, device, body, worker, alone=True)[0]
+    return _starts(plan, spec, device, body, worker, alone=True)[0]
 
 
 def output_dir(plan: Plan, run: PlannedRun) -> Path:
@@ -68,14 +69,15 @@ def output_dir(plan: Plan, run: PlannedRun) -> Path:
 
 
 def _starts(
-    settings: RunSettings,
-    plugins: Sequence[Path],
+    plan: Plan,
+    spec: RunSpec,
     device: Device,
     body: Mapping[str, Any],
     worker: Path | None,
     *,
     alone: bool = False,
 ) -> list[RankStart]:
+    settings = spec.settings
     program = (str(worker),) if worker is not None else ("-m", WORKER_MODULE)
     argv = (interpreter(settings, device), "-P", *program)
     world_size = 1 if alone else settings.ranks
@@ -84,7 +86,7 @@ def _starts(
         "type": "start",
         "v": 1,
         "world_size": world_size,
-        "plugins": [str(path) for path in plugins],
+        "plugins": [str(path) for path in spec.plugins],
         "cache_dir": str(paths.cache_dir()),
         "orchestrator_pid": os.getpid(),
         **body,
@@ -92,7 +94,10 @@ def _starts(
     return [
         RankStart(
             argv=argv,
-            environment=worker_environment(settings, device, rank, world_size, port),
+            environment={
+                **worker_environment(settings, device, rank, world_size, port),
+                MARK: plan.experiment_id,
+            },
             start={**common, "rank": rank},
         )
         for rank in range(world_size)
@@ -121,7 +126,7 @@ def worker_environment(
 
 def own_environment() -> dict[str, str]:
     """Ours for a child that runs our modules: a checkout is put on the path, since it need not be installed."""
-    environment = dict(os.environ)
+    environment = {name: value for name, value in os.environ.items() if name != MARK}
     checkout = paths.checkout()
     if checkout is not None:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(checkout), environment.get("PYTHONPATH"))))

@@ -178,7 +178,9 @@ class Experiment:
             if self._over or machine.knows(cell.spec):
                 continue
             self._view.set_state("running", waiting_for="the machine's limits, which are measured once")
-            start = commands.ceiling_start(cell.spec, self._setup.devices[cell.spec.device], worker=self._setup.worker)
+            start = commands.ceiling_start(
+                self._plan, cell.spec, self._setup.devices[cell.spec.device], worker=self._setup.worker
+            )
             rows, problem = await machine.measure(cell.spec, start, self._adopt, self._own_pids)
             self._group = None
             self._recorder.ceilings(rows)

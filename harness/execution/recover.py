@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness import paths
 from harness.errors import BenchError, RunFailed
-from harness.execution.locks import is_held
+from harness.execution.orphans import is_alive
 from harness.ids import short_id
 from harness.store.queries import Store
 from harness.store.records import ExperimentSummary
@@ -19,7 +19,6 @@ from harness.store.rows import EventRow, utc_now
 from harness.store.writer import ResultWriter
 
 LEFTOVERS = (".sock", ".json", ".lock")
-_MODULE = b"harness.execution.orchestrator"
 
 
 def recover(database: Path) -> list[str]:
@@ -53,25 +52,7 @@ def clean(experiment_id: str) -> None:
 
 
 def _is_dead(item: ExperimentSummary) -> bool:
-    if item.host not in (None, socket.gethostname()):
-        return False
-    held = is_held(paths.runtime_dir() / f"{item.id}.lock")
-    return not held if held is not None else not _has_process(item.id)
-
-
-def _has_process(experiment_id: str) -> bool:
-    """Whether an orchestrator of this experiment runs, perhaps with another runtime folder or as another user."""
-    if not Path("/proc/self/cmdline").exists():
-        return True
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            try:
-                words = (process / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if _MODULE in words and experiment_id.encode() in words:
-                return True
-    return False
+    return item.host in (None, socket.gethostname()) and not is_alive(item.id)
 
 
 def _unfinished(store: Store, experiment_id: str) -> list[tuple[str, str]]:

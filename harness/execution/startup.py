@@ -12,6 +12,7 @@ from harness.devices.probe import probe_in_child
 from harness.errors import UnavailableError, UsageError
 from harness.execution import commands
 from harness.execution.machine import Machine
+from harness.execution.orphans import end_orphans
 from harness.execution.plan import Plan, PlannedCell
 from harness.execution.recover import recover
 from harness.metrics import SHARED_METRICS
@@ -40,7 +41,7 @@ def prepare(plan: Plan, worker: Path | None = None) -> Setup:
     """
     if not plan.order:
         raise UsageError("nothing is left to run in this experiment")
-    notices = recover(plan.database)
+    notices = [*recover(plan.database), *end_orphans()]
     registry = Registry(dict.fromkeys(path for cell in plan.cells for path in cell.spec.plugins))
     devices: dict[str, Device] = {}
     machine = Machine()

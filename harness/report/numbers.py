@@ -28,7 +28,7 @@ def brief(value: float | None, unit: str) -> str:
     digits = number.rstrip("TGMk")
     if value is None or not math.isfinite(value) or "e" in digits:
         return f"{number} {shown}".rstrip()
-    rounded = f"{float(digits):.3g}"
+    rounded = f"{value / _scale(value, digits):.3g}"
     rounded = f"{float(rounded):g}" if "e" in rounded else rounded
     return f"{rounded}{number.removeprefix(digits)} {shown}".rstrip()
 

@@ -22,7 +22,6 @@ from harness.report.quantity import split_quantity
 
 _ENDED = ("ok", "failed", "crashed", "timeout", "interrupted", "skipped", "lost")
 _SHOWN_QUALITIES = ("auc", "gauc", "accuracy", "log_loss", "hit_ratio")
-_PROGRESS_STEP = 0.1  # of a long set-up or evaluation, between two lines of a log
 
 
 class PlainFace:
@@ -35,7 +34,7 @@ class PlainFace:
         self._last_line = -1
         self._run: str | None = None
         self._phase: str | None = None
-        self._told_progress = 0.0
+        self._told_tenths = 0
         self._told_waiting: str | None = None
         self._ended: set[str] = set()
         self._live: Live | None = None
@@ -79,18 +78,19 @@ class PlainFace:
 
     def _one_run(self, cell: CellView, run: RunView, ordinal: int, many: int, snapshot: Snapshot) -> None:
         if run.id != self._run:
-            self._run, self._phase, self._told_progress = run.id, None, 0.0
+            self._run, self._phase, self._told_tenths = run.id, None, 0
             self._say(_run_heading(cell, run, ordinal, many, len(snapshot.cells) > 1))
         for window in run.windows:
             if window.number > self._last_window:
                 self._last_window = window.number
                 self._say(_window_line(window, _samples_until(run, window), run))
         if run.phase != self._phase:
-            self._phase, self._told_progress = run.phase, 0.0
-        if self._live is None and run.progress_total and run.progress_done is not None:
+            self._phase, self._told_tenths = run.phase, 0
+        windowed = run.phase in ("warmup", "measure")
+        if self._live is None and not windowed and run.progress_total and run.progress_done is not None:
             done = run.progress_done / run.progress_total
-            if done - self._told_progress >= _PROGRESS_STEP:
-                self._told_progress = done
+            if (tenths := int(10 * done + 1e-9)) > self._told_tenths:
+                self._told_tenths = tenths
                 self._say(Text(f"  {run.phase or 'setup':<9} {100 * done:.0f} % {_progress_text(run)}", style="dim"))
         if run.status in _ENDED:
             self._ended.add(run.id)

@@ -23,6 +23,7 @@ from harness.report.numbers import brief, duration, share, spread
 from harness.store.records import CellRecord, ExperimentRecord, MetricRecord, RunRecord
 
 PANEL_WIDTH = 100  # wider lines are hard to read
+_NO_LIMIT = 10_000  # columns of a table in a file
 _QUALITIES = (
     "auc",
     "gauc",
@@ -37,6 +38,13 @@ _KNOWN_BESIDE = {"_bayes": "best possible", "_majority": "majority alone"}
 _COSTS = ("latency_p50_s", "latency_p99_s", "time_to_target_s", "energy_j_per_sample", "memory_peak_bytes")
 _PHASES = (("setup_s", "set-up"), ("compile_s", "compile"), ("warmup_s", "warm-up"), ("measure_s", "measured"),
            ("evaluate_s", "evaluated"))  # fmt: skip
+_LIMITS = {  # ceilings of harness.api.Device, by the beginning of their names
+    "matrix": "matrix products",
+    "stream": "memory reads and writes in order",
+    "gather": "random row accesses",
+    "host_to_device": "copies to the device",
+    "disk": "disk reads",
+}
 _STATUS_STYLES = {"ok": "green", "done": "green", "running": "cyan", "pending": "dim", "skipped": "dim"}
 
 
@@ -143,10 +151,10 @@ def print_table(console: Console, table: Table) -> None:
     """As wide as the terminal; as wide as the table where the output goes into a file or a pipe."""
     if console.is_terminal:
         console.print(table)
-    else:
-        console.print(
-            table, width=max(console.width, console.measure(table, options=console.options.update(width=2000)).maximum)
-        )
+        return
+    natural = console.measure(table, options=console.options.update(width=_NO_LIMIT)).maximum
+    wide = Console(file=console.file, width=max(console.width, natural), highlight=False, markup=False, emoji=False)
+    wide.print(table)
 
 
 def by_metric(runs: Sequence[RunRecord]) -> dict[str, list[MetricRecord]]:
@@ -289,9 +297,17 @@ def _limit(cell: CellRecord, metrics: Mapping[str, list[MetricRecord]]) -> Text:
             one = summary(value.value for value in values)
             labels = values[0].labels
             binding = labels.get("binding") or labels.get("limit") or cell.engine.get("roofline_binding")
-            text = Text.assemble((share(one.median), "bold"), " of what this machine can do")
-            return text.append(f"; {str(binding).replace('_', ' ')} binds") if binding else text
+            of = f"the limit set by {_limit_name(str(binding))}" if binding else "what this machine can do"
+            return Text.assemble((share(one.median), "bold"), f" of {of}")
     return Text("– not known", style="dim")
+
+
+def _limit_name(binding: str) -> str:
+    """A ceiling in words: `matrix_flops{precision=fp32}` as `matrix products in fp32`."""
+    name = words.base_name(binding)
+    known = next((text for start, text in _LIMITS.items() if name.startswith(start)), name.replace("_", " "))
+    precision = binding.partition("precision=")[2].rstrip("}")
+    return f"{known} in {precision}" if precision else known
 
 
 def _contention(runs: Iterable[RunRecord]) -> Text:
@@ -300,9 +316,9 @@ def _contention(runs: Iterable[RunRecord]) -> Text:
     if not ended:
         return Text("–", style="dim")
     if contended:
-        reasons = list(dict.fromkeys(run.contention_reason for run in contended if run.contention_reason))
+        reason = next((run.contention_reason for run in contended if run.contention_reason), None)
         text = Text(f"{len(contended)} of {words.counted(len(ended), 'run')} contended", style="bold yellow")
-        return text.append(": " + "; ".join(reasons[:2]) if reasons else "", style="not bold yellow")
+        return text.append(f": {reason}" if reason else "", style="not bold yellow")
     unknown = sum(run.contended is None for run in ended)
     if unknown == len(ended):
         return Text("could not be judged on this machine", style="dim")

@@ -8,6 +8,7 @@ even "is this a database?" is asked of SQLite.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from harness.errors import ExitCode, StoreError
 
 APPLICATION_ID = 0x72626368  # "rbch" in the file's header: sqlite.org/fileformat.html#application_id
 BUSY_TIMEOUT_S = 10.0
+_LITTLE_BYTES = 64 * 1024  # the shared memory of a write-ahead log alone takes 32 KiB
 Standing = Literal["fresh", "ours", "foreign"]
 
 # Locks or shared memory of these cannot be relied on between machines: sqlite.org/wal.html, "noadv" and faq.html#q5.
@@ -164,7 +166,8 @@ def problem(error: sqlite3.Error, path: Path, doing: str = "read") -> StoreError
             f"{path} is damaged ({error}) and could not be {doing}",
             hint=f'save what is left: sqlite3 "{path.name}" .recover | sqlite3 saved.db',
         )
-    if code == sqlite3.SQLITE_FULL:
+    # Without room for the shared memory of the write-ahead log, SQLite speaks of an I/O error.
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
         return StoreError(
             f"no space is left on the disk of {path}, and it could not be {doing}",
             hint="free some space; what was committed is safe",
@@ -217,6 +220,13 @@ def _primary(error: sqlite3.Error) -> int:
     """The primary result code: the low byte of an extended one (sqlite.org/rescode.html)."""
     code: int = getattr(error, "sqlite_errorcode", 0) or 0
     return code & 0xFF
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.resolve().parent).free < _LITTLE_BYTES
+    except OSError:
+        return False
 
 
 def _unwritable(path: Path) -> bool:

@@ -134,7 +134,8 @@ def _bring_up(path: Path, steps: Sequence[Step], busy_timeout_s: float, on_netwo
             return _migrate(connection, path, steps, busy_timeout_s)
     except BaseException:
         if fresh_file:
-            _remove(path)
+            for ending in ("", "-wal", "-shm", "-journal"):
+                _remove(path.with_name(path.name + ending))
         raise
 
 

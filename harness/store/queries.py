@@ -48,6 +48,8 @@ from harness.store.rows import (
 
 __all__ = ["Filters", "Store", "locate"]
 
+_PLAIN_FIRST = "labels <> '{}', labels"
+
 R = TypeVar(
     "R",
     ArtifactRow,
@@ -151,7 +153,7 @@ class Store:
         condition, values = ("", (run_id,)) if name is None else (" AND name = ?", (run_id, name))
         with self._reading() as connection:
             found = connection.execute(
-                f"SELECT id, name, axis, unit, labels FROM series WHERE run_id = ?{condition} ORDER BY name, labels",
+                f"SELECT id, name, axis, unit, labels FROM series WHERE run_id = ?{condition} ORDER BY name, {_PLAIN_FIRST}",
                 values,
             ).fetchall()
             return tuple(self._series_record(*row) for row in found)
@@ -265,7 +267,7 @@ class Store:
         for row in self._connection.execute(
             f"""
             SELECT run_id, name, value, unit, better, phase, role, metric.kind, labels
-            FROM metric JOIN run ON run.id = run_id WHERE {condition} ORDER BY name, labels, phase DESC
+            FROM metric JOIN run ON run.id = run_id WHERE {condition} ORDER BY name, {_PLAIN_FIRST}, phase DESC
             """,
             (value,),
         ):

@@ -1,4 +1,4 @@
-"""Kills at moments nobody chose: nothing recorded more than a second ago is lost, no orphan stays, the next explains."""
+"""Kills at moments nobody chose: what is older than a second is kept, no orphan stays, the next start explains."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from harness import paths
@@ -102,6 +103,20 @@ def test_the_next_start_explains_and_gets_the_machine(house: House) -> None:
     assert any(f"experiment {attachment.experiment_id[:6]} was lost" in line.text for line in snapshot.lines)
 
 
+def test_the_next_start_ends_what_a_dead_worker_had_started(house: House) -> None:
+    attachment = house.launch(house.plan("deaf"))
+    snapshot = until(attachment, lambda s: any(line.text.startswith("child ") for line in s.lines))
+    child = next(int(line.text.split()[1]) for line in snapshot.lines if line.text.startswith("child "))
+    (item,) = running()
+    (worker,) = _children(item.pid)
+    os.kill(item.pid, signal.SIGKILL)
+    assert gone(worker)
+    assert not gone(child, 0.2)
+    snapshot = house.finish()
+    assert gone(child)
+    assert any(f"{item.id[:6]} had left 1 process behind" in line.text for line in snapshot.lines)
+
+
 def test_an_experiment_of_another_host_is_not_judged(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     attachment = house.launch(house.plan("endless"))
     until(attachment, lambda s: bool(s.cells[0].runs[0].windows))
@@ -160,5 +175,4 @@ def test_sigterm_stops_after_the_window_and_a_second_one_kills(house: House) -> 
 
 def _children(pid: int) -> list[int]:
     """The workers of an orchestrator."""
-    found = subprocess.run(["pgrep", "-P", str(pid), "-f", str(WORKER)], capture_output=True, text=True, check=False)
-    return [int(word) for word in found.stdout.split()]
+    return [child.pid for child in psutil.Process(pid).children() if str(WORKER) in child.cmdline()]

@@ -13,6 +13,7 @@ from harness.api import Work
 from workloads.dlrm.config import DENSE_FEATURES, TABLES, DLRMConfig
 
 FLOAT_BYTES = 4
+CACHE_BYTES = 64 << 20  # tables that together fit here need not be fetched twice: more than an H200's L2 of 50 MB
 SAMPLE_BYTES = (DENSE_FEATURES + TABLES + 1) * 4  # float32 features, int32 ids, a float32 label
 
 
@@ -43,6 +44,16 @@ class ModelSizes:
         copies = 2 if optimizer == "adagrad" else 1
         return copies * self.table_parameters * FLOAT_BYTES
 
+    def uncached_tables(self, optimizer: str) -> int:
+        """How many tables are left when the smallest ones fill a cache."""
+        bytes_per_row = (2 if optimizer == "adagrad" else 1) * self.embedding_dim * FLOAT_BYTES
+        held = 0
+        for index, rows in enumerate(sorted(self.tables)):
+            held += rows * bytes_per_row
+            if held > CACHE_BYTES:
+                return len(self.tables) - index
+        return 0
+
     @property
     def multiply_adds(self) -> int:
         """Of one sample going forward."""
@@ -72,12 +83,13 @@ def work_per_step(sizes: ModelSizes, samples: int, *, training: bool, optimizer:
     """The least that a step over `samples` must do.
 
     Training adds to each product forward one for the gradient of the weights and one for that of the inputs, which the
-    first layer does not need. Every id reads its row and, in training, updates it: repeated ids count each time.
-    Adagrad's sum is a second row read and updated. Dense weights are read once, and written once in training.
+    first layer does not need. Every id reads its row and, in training, updates it; Adagrad's sum is a second row read
+    and updated. Repeated ids count each time, but the smallest tables that fit in CACHE_BYTES count for nothing: their
+    rows come from a cache. Dense weights are read once, and written once in training.
     """
     forward = 2 * sizes.multiply_adds
     flops = forward
-    touched_rows = len(sizes.tables)
+    touched_rows = sizes.uncached_tables("adagrad" if training and optimizer == "adagrad" else "sgd")
     weight_passes = 1
     if training:
         flops = 3 * forward - 2 * sizes.bottom[0] * sizes.bottom[1]

@@ -65,12 +65,13 @@ def test_work_counts_the_products_and_rows_of_the_definition():
     forward = 13 * 512 + 512 * 256 + 256 * 64 + 64 * 16 + 367 * 512 + 512 * 256 + 256 + 351 * 16
     evaluate = work_per_step(sizes, 10, training=False, optimizer="sgd")
     assert evaluate.flops == 10 * 2 * forward
-    assert evaluate.gathered_rows == 260
+    assert evaluate.gathered_rows == 10 * 5  # five tables are too large for any cache
     train = work_per_step(sizes, 10, training=True, optimizer="sgd")
     assert train.flops == 10 * (6 * forward - 2 * 13 * 512)  # no gradient for the features themselves
     assert train.flops / 10 == pytest.approx(2.9e6, rel=0.02)
-    assert (train.gathered_rows, train.row_bytes) == (520, 64)
-    assert work_per_step(sizes, 10, training=True, optimizer="adagrad").gathered_rows == 1040
+    assert (train.gathered_rows, train.row_bytes) == (10 * 5 * 2, 64)
+    assert work_per_step(sizes, 10, training=True, optimizer="adagrad").gathered_rows == 10 * 6 * 4
+    assert model_sizes(DLRMConfig(), [1000] * 26).uncached_tables("adagrad") == 0
 
 
 @pytest.mark.parametrize(

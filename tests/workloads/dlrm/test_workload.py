@@ -264,7 +264,7 @@ def test_engine_facts_and_identity_are_recorded_in_set_up(tmp_path):
     assert context.facts["tables"] == "merged"
     assert context.facts["parameters"] == sum(value.numel() for value in _weights(workload).values())
     work = workload.work_per_step()
-    assert work is not None and work.gathered_rows == 2 * 26 * 64
+    assert work is not None and work.flops == 64 * (6 * (13 * 16 + 16 * 4 + 355 * 16 + 16 + 351 * 4) - 2 * 13 * 16)
 
 
 def test_tables_that_do_not_fit_are_refused_before_they_are_made(tmp_path, monkeypatch):
@@ -307,7 +307,7 @@ def test_eval_judges_the_trained_model_as_training_did(tmp_path, scope):
     found = {metric.name: metric.value for metric in workload.evaluate("test")}
     assert found == pytest.approx(expected, abs=1e-6)
     work = workload.work_per_step()
-    assert work is not None and work.gathered_rows == 26 * 150
+    assert work is not None and work.flops == 150 * 2 * (13 * 16 + 16 * 4 + 355 * 16 + 16 + 351 * 4)
 
 
 def test_a_stopped_pass_is_judged_by_the_rows_it_reached(tmp_path):

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+from rich.console import Console
+
+from harness.execution.snapshot import CellView, LineView, MetricView, RunView, Snapshot, WindowView
+from harness.report.plain import PlainFace
+
+
+def _window(number: int, phase: str = "measure") -> WindowView:
+    return WindowView(
+        number=number, run_id="r0", phase=phase, index=number, at_s=number + 1.0, samples=12_000, seconds=1.0, loss=0.5
+    )
+
+
+def _run(windows: int, status: str = "running", **changes: object) -> RunView:
+    facts: dict[str, object] = {
+        "id": "r0",
+        "cell_id": "c0",
+        "repeat": 0,
+        "status": status,
+        "phase": "measure",
+        "started_at": "2026-11-03T14:05:00Z",
+        "samples": 12_000 * windows,
+        "eta_s": 42.0,
+        "throughput": 12_000.0,
+        "windows": tuple(_window(number) for number in range(windows)),
+    }
+    return RunView(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def _snapshot(*runs: RunView, lines: tuple[LineView, ...] = (), cells: int = 1, **changes: object) -> Snapshot:
+    made = tuple(
+        CellView(
+            id=f"c{index}", index=index, label=f"cell {index}", workload="dlrm", mode="train", device="cpu", repeats=2,
+            profile="demo", runs=runs if index == 0 else (),
+        )
+        for index in range(cells)
+    )  # fmt: skip
+    facts: dict[str, object] = {
+        "experiment_id": "expaaaaaaaaa",
+        "command": "run",
+        "database": "results.db",
+        "state": "running",
+        "started_at": "2026-11-03T14:05:00Z",
+        "elapsed_s": 1.0,
+        "current_run": "r0",
+        "cells": made,
+        "lines": lines,
+    }
+    return Snapshot(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def _printed(*snapshots: Snapshot, terminal: bool = False) -> str:
+    console = Console(file=io.StringIO(), width=80, force_terminal=terminal, highlight=False, markup=False)
+    with PlainFace(console) as face:
+        for snapshot in snapshots:
+            face.update(snapshot)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+def test_each_window_is_one_line_printed_once() -> None:
+    text = _printed(_snapshot(_run(1)), _snapshot(_run(3)), _snapshot(_run(3)), _snapshot(_run(4)))
+    lines = [line for line in text.splitlines() if " measure " in line]
+    assert len(lines) == 4
+    assert [line.split()[0] for line in lines] == ["00:01", "00:02", "00:03", "00:04"]
+    assert lines[-1].split()[2:] == ["48.00k", "12.00k", "0.5000", "00:42"]
+
+
+def test_columns_line_up_within_80() -> None:
+    text = _printed(_snapshot(_run(5)))
+    header = next(line for line in text.splitlines() if "samples/s" in line)
+    lines = [line for line in text.splitlines() if " measure " in line]
+    assert max(map(len, text.splitlines())) <= 80
+    for line in lines:
+        assert line[: header.index("samples/s") + len("samples/s")].endswith("12.00k")
+        assert line[: header.index("loss") + len("loss")].endswith("0.5000")
+
+
+def test_a_late_face_gets_the_whole_picture_once() -> None:
+    text = _printed(_snapshot(_run(6)))
+    assert len([line for line in text.splitlines() if " measure " in line]) == 6
+    assert text.count("experiment expaaa") == 1
+
+
+def test_no_cursor_is_moved_outside_a_terminal() -> None:
+    text = _printed(_snapshot(_run(2), state="running"), _snapshot(_run(2, "ok")))
+    assert "\x1b" not in text
+    assert "\r" not in text
+
+
+def test_the_end_of_a_run_tells_quality_beside_the_best_possible() -> None:
+    metrics = (MetricView(name="auc", value=0.7431, unit=""), MetricView(name="auc_bayes", value=0.7981, unit=""))
+    text = _printed(_snapshot(_run(1)), _snapshot(_run(1, "ok", metrics=metrics, contended=True, elapsed_s=9.0)))
+    assert "ok  12.00k samples/s · auc 0.7431 (best possible 0.7981) · 9.0 s  contended" in text
+
+
+def test_a_run_that_ends_badly_says_why_once() -> None:
+    reason = "run crashed: killed by SIGKILL"
+    line = LineView(number=0, at="14:05:00", level="error", text=f"{reason} (its log is x)", run_id="r0")
+    text = _printed(_snapshot(_run(1)), _snapshot(_run(1, "crashed", reason=reason), lines=(line,)))
+    assert text.count("killed by SIGKILL") == 1
+    assert "crashed" in text
+
+
+def test_lines_and_waiting_are_told_once() -> None:
+    lines = (
+        LineView(number=0, at="14:05:00", level="info", text="26 tables"),
+        LineView(number=1, at="14:05:01", level="warning", text="no C++ compiler"),
+    )
+    first = _snapshot(_run(0), lines=lines, waiting_for="another measurement")
+    text = _printed(first, first, _snapshot(_run(0), lines=lines))
+    assert text.count("26 tables") == 1
+    assert text.count("warning: no C++ compiler") == 1
+    assert text.count("waiting for another measurement") == 1
+
+
+def test_a_long_set_up_is_told_in_tenths() -> None:
+    shots = [
+        _snapshot(_run(0, phase="setup", progress_done=float(done), progress_total=100.0, progress_unit="rows"))
+        for done in range(101)
+    ]
+    text = _printed(*shots)
+    told = [line.split()[1] for line in text.splitlines() if " % " in line]
+    assert told == [str(tenth) for tenth in range(10, 101, 10)]
+
+
+def test_a_terminal_has_a_line_below_that_is_gone_at_the_end() -> None:
+    shot = _snapshot(_run(1, progress_done=50.0, progress_total=100.0), eta_s=33.0)
+    text = _printed(shot, terminal=True)
+    assert "all done in about 33 s" in text
+    assert "\x1b[2K" in text  # the line is erased
+
+
+def test_runs_of_several_cells_name_their_cell() -> None:
+    text = _printed(_snapshot(_run(0), cells=2))
+    assert "2 cells, 4 runs" in text
+    assert "run 1 of 4  cell 0, repeat 1 of 2" in text
+
+
+def test_pending_runs_are_not_begun() -> None:
+    pending = replace(_run(0, "pending"), id="r1", started_at=None)
+    text = _printed(_snapshot(_run(1), pending))
+    assert text.count("run 1 of 2") == 1
+    assert "run 2 of 2" not in text
