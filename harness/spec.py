@@ -93,6 +93,9 @@ class RunSettings:
     seed: int = setting(0, minimum=0, help="repeat k initialises and orders with seed + k", group=_DATA, kind="free")
     data_seed: int = setting(0, minimum=0, help="fixes generated rows for a whole experiment", group=_DATA, kind="free")
     init_from: Path | None = setting(None, help="a checkpoint to start from", group=_DATA)
+    checkpoint: bool = setting(
+        False, help="save a checkpoint when a run ends, for --init-from and --mode eval", group=_DATA, kind="free"
+    )
     checkpoint_every: int | None = setting(
         None, minimum=1, unit="samples", help="save a checkpoint each so many samples", group=_DATA, kind="free"
     )

@@ -97,9 +97,12 @@ class Failed(BenchError):
     def __init__(self, last: Snapshot, code: int) -> None:
         interrupted = code == ExitCode.INTERRUPTED
         short = short_id(last.experiment_id)
+        workload = last.cells[0].workload if last.cells else "…"
         super().__init__(
             last.message or ("interrupted" if interrupted else "a run failed"),
-            hint=f"bench run … --resume {short} goes on with it" if interrupted else f"bench show {short} says more",
+            hint=f"bench run {workload} --resume {short} goes on with it"
+            if interrupted
+            else f"bench show {short} says more",
             exit_code=ExitCode(code),
         )
 

@@ -137,11 +137,18 @@ def setting_text(value: Any) -> str:
     return str(value)
 
 
-def plain_table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[str] = ()) -> Table:
-    """A list of things. Columns named in `right` hold numbers."""
+def plain_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    right: Sequence[str] = (),
+    fold: Sequence[str] | None = None,
+) -> Table:
+    """A list of things. Columns named in `right` hold numbers; only those in `fold` (all when None) may wrap."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+        kept = fold is not None and heading not in fold
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold", no_wrap=kept)
     for row in rows:
         table.add_row(*(Text(part) if isinstance(part, str) else part for part in row))
     return table

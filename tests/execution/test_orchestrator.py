@@ -379,6 +379,18 @@ def test_two_experiments_at_once_measure_one_after_the_other_and_lose_nothing(ho
         assert str(runs[0].ended_at) <= str(runs[1].started_at)
 
 
+def test_an_experiment_that_waits_can_be_stopped(house: House) -> None:
+    first = house.launch(house.plan("endless"))
+    until(first, lambda s: bool(s.cells[0].runs[0].windows))
+    second = house.launch(house.plan())
+    until(second, lambda s: s.state == "waiting")
+    second.send("stop")
+    snapshot = last(second)
+    assert (snapshot.exit_code, snapshot.cells[0].runs[0].status) == (130, "skipped")
+    first.send("kill")
+    assert last(first).over
+
+
 def test_sharing_the_machine_gives_no_throughput(house: House) -> None:
     first = house.launch(house.plan("endless"))
     until(first, lambda s: bool(s.cells[0].runs[0].windows))
