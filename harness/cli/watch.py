@@ -108,11 +108,17 @@ class Failed(BenchError):
 
 
 def show_panel(experiment: ExperimentRecord, database: Path) -> None:
+    from harness import references
     from harness.report.terminal import experiment_panel
 
     console = options.out()
-    commands = next_commands(experiment, first=_count(database) < 2)
-    panel = experiment_panel(experiment, database=shown_path(database), width=console.width, next_commands=commands)
+    panel = experiment_panel(
+        experiment,
+        database=shown_path(database),
+        width=console.width,
+        next_commands=next_commands(experiment, first=_count(database) < 2),
+        references=references.load(),
+    )
     console.print(panel)
 
 

@@ -269,6 +269,7 @@ class Experiment:
 
     async def _sample(self) -> None:
         current = self._session.current if self._session is not None else None
+        self._view.touch(current.run.id if current else None)  # its time passes, whatever it says
         for source, values, shown in await self._watch.sample(current.meters if current else None):
             self._view.telemetry(source, shown)
             if current is not None and self._session is not None and current is self._session.current:

@@ -71,5 +71,5 @@ def test_the_person_then_the_device_choose_the_python(tmp_path: Path) -> None:
     link = tmp_path / "python"
     link.symlink_to(sys.executable)
     assert interpreter(RunSettings(python=link), Poplar()) == str(link)
-    with pytest.raises(UsageError, match="cannot|not a program"):
+    with pytest.raises(UsageError, match="not a program"):
         interpreter(RunSettings(python=tmp_path), Poplar())

@@ -88,7 +88,8 @@ def test_a_driven_run_and_one_of_two_ranks_end_well(house: House) -> None:
     ],
 )
 def test_a_fault_in_the_workload_is_told(house: House, fault: str, status: str, reason: str) -> None:
-    plan = plan_of(house, "steady", repeats=1, hang_limit="3s", warmup="none", time_limit="20s", **{fault: 3})
+    hang_limit = "4s" if fault == "hang_at" else None
+    plan = plan_of(house, "steady", repeats=1, hang_limit=hang_limit, warmup="none", **{fault: 3})
     snapshot = finish(house, plan)
     (run,) = runs_of(house, snapshot)
     assert (snapshot.exit_code, run.status) == (1, status)

@@ -111,10 +111,8 @@ def test_the_next_start_ends_what_a_dead_worker_had_started(house: House) -> Non
     (worker,) = _children(item.pid)
     os.kill(item.pid, signal.SIGKILL)
     assert gone(worker)
-    assert not gone(child, 0.2)
-    snapshot = house.finish()
+    assert house.finish().exit_code == 0
     assert gone(child)
-    assert any(f"{item.id[:6]} had left 1 process behind" in line.text for line in snapshot.lines)
 
 
 def test_an_experiment_of_another_host_is_not_judged(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def test_an_unknown_kind_keeps_its_exit_code() -> None:
 
 @pytest.mark.parametrize("text", [b"[]", b"3", b"{", b"\xff"])
 def test_what_is_no_object_is_refused(text: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 -- the type is the contract
+    with pytest.raises(ValueError):
         wire.decode(text)
 
 
