@@ -22,7 +22,7 @@ from harness.execution.view import LiveView
 from harness.execution.watch import Watch
 
 _GARBAGE_SHOWN = 5
-SKIP_PATIENCE_S = 10.0  # how long a worker may take to skip a cell before it is killed
+SKIP_PATIENCE_S = 10.0  # a worker may take this and two windows to leave a cell before it is killed
 Level = Literal["info", "warning", "error"]
 
 
@@ -106,8 +106,11 @@ class Session:
         passed = self._limits.passed(now, self.current.phase)
         if passed is not None:
             self.end(Outcome("timeout", passed, f"its log is {self._log_path}"))
-        elif self._skip_at is not None and now - self._skip_at > SKIP_PATIENCE_S:
+        elif self._skip_at is not None and now - self._skip_at > self._skip_patience_s(self.current):
             self.end(Outcome("skipped", "skipped by the person; the worker did not react and was killed"))
+
+    def _skip_patience_s(self, current: RunInProgress) -> float:
+        return SKIP_PATIENCE_S + 2 * current.cell.spec.settings.window_s
 
     def event(self, rank: int, event: Event) -> None:
         self._limits.heard(rank)
