@@ -203,6 +203,11 @@ def resolve(
     """
     run_keys = {item.name: item for item in settings_of(RunSettings)}
     param_keys = {item.name: item for item in settings_of(description.config)}
+    for key in run_keys.keys() & param_keys.keys():
+        raise UsageError(
+            f"workload {description.name!r} declares {key!r}, which is a setting of every run",
+            hint="give it another name",
+        )
     chosen: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for source in sources:
