@@ -16,12 +16,15 @@ from harness.store.rows import utc_now
 def conclude(run: RunInProgress, outcome: Outcome, machine: Machine, *, alone: bool) -> None:
     """Writes how `run` ended and what it measured. `alone`: no other measurement ran beside it."""
     load: Load | None = None
-    energy_j: float | None = None
+    energy_j = utilization = None
     if run.meters is not None:
         run.meters.end()
         load, energy_j = run.meters.load(), run.meters.energy_j()
+        utilization = run.meters.accelerator_utilization()
     run_id = run.run.id
-    for row in run.tally.metrics(run_id, run.declared, alone=alone, energy_j=energy_j):
+    for row in run.tally.metrics(
+        run_id, run.declared, alone=alone, energy_j=energy_j, accelerator_utilization=utilization
+    ):
         run.record(row)
     _record_roofline(run, machine)
     for artifact in run.artifacts:

@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from harness.analysis.contention import ContentionReading, judge, surplus_threads
@@ -95,6 +96,7 @@ class Meters:
         self._open = False
         self._other_pids: set[int] = set()
         self._slowed_by: set[str] = set()
+        self._utilizations: list[float] = []
 
     def begin(self) -> None:
         """A measured segment begins."""
@@ -121,6 +123,12 @@ class Meters:
         if card is not None:
             self._other_pids.update(card.other_pids or ())
             self._slowed_by.update(card.slowed_by)
+            if card.utilisation_gpu is not None:
+                self._utilizations.append(card.utilisation_gpu)
+
+    def accelerator_utilization(self) -> float | None:
+        """Mean share of its sampling periods in which the card ran any kernel; None where there is no card to ask."""
+        return fmean(self._utilizations) if self._utilizations else None
 
     def energy_j(self) -> float | None:
         """Of all segments; None where it cannot be read."""

@@ -58,7 +58,7 @@ def test_nothing_measured_is_none_and_not_zero() -> None:
     tally = RunTally.of(1)
     tally.ranks[0].phase_ended(ended(0, 0.0))
     rows = {row.name: row.value for row in tally.metrics("r", SHARED_METRICS, alone=True, energy_j=3.0)}
-    assert rows == {"throughput": None, "measure_s": 0.0}
+    assert rows == {"throughput": None, "measure_s": 0.0, "energy_j_per_sample": None}
 
 
 def test_beside_another_measurement_throughput_is_none() -> None:
