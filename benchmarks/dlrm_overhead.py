@@ -30,8 +30,8 @@ from harness.spec import Source, config_of, resolve
 
 STEPS = 600
 SETTINGS = {
-    "rows": 50_000, "table_rows": 1000, "batch": 128, "compile": "off", "epochs": 1000, "warmup": "none", "steps": STEPS,
-    "window_s": 0.5, "validation_fraction": 0.1, "test_fraction": 0.1,
+    "rows": 50_000, "table_rows": 1000, "batch": 128, "compile": "off", "epochs": 1000, "warmup": "none",
+    "steps": STEPS, "window_s": 0.5, "validation_fraction": 0.1, "test_fraction": 0.1,
 }  # fmt: skip
 
 
@@ -56,10 +56,10 @@ class Rig:
         with Pipe() as channel:
             workload = self.registry.workload_class("dlrm")()
             workload.setup(self.context(channel))
-            epoch = 0
-            workload.begin_epoch(epoch)
             workload.synchronize()
             begun = time.thread_time()
+            epoch = 0
+            workload.begin_epoch(epoch)  # the measure phase stages its epochs too, beside its clock
             for _ in range(STEPS):
                 if workload.step().epoch_end:
                     epoch += 1
@@ -120,12 +120,13 @@ def main() -> None:
             spent = {side: sides[side]() for side in order}
             rows.append((spent[0], spent[1]))
     found = paired_shift([math.log(harnessed / bare) for bare, harnessed in rows])
-    low, middle, high = (math.exp(value) for value in (found.low, found.estimate, found.high))
+    assert found.interval is not None
+    low, middle, high = (math.exp(value) for value in (found.interval.low, found.value, found.interval.high))
     print(f"{platform.machine()}, torch {torch.__version__}, one thread, {pairs} interleaved pairs of {STEPS} steps\n")
     print("| loop, DLRM Kaggle MLPs, batch 128 | µs of CPU a step (median) |\n|---|---|")
     print(f"| bare | {statistics.median(a for a, _ in rows) * 1e6:.0f} |")
     print(f"| harnessed | {statistics.median(b for _, b in rows) * 1e6:.0f} |")
-    print(f"\nharnessed / bare ×{middle:.4f} [{low:.4f}, {high:.4f}], {found.confidence:.1%} interval")
+    print(f"\nharnessed / bare ×{middle:.4f} [{low:.4f}, {high:.4f}], {found.interval.confidence:.1%} interval")
 
 
 if __name__ == "__main__":
