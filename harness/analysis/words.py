@@ -94,9 +94,16 @@ def confidence_text(confidence: float) -> str:
     return f"{math.floor(confidence * 1000) / 10:g} %"
 
 
+_KEYS = {
+    "load.foreign_cpu_share": "other processes' share of the processor",
+    "load.load1": "load average",
+    "face": "how it was watched",
+}
+
+
 def plain_key(key: str) -> str:
-    """`torch.version` of `environment.torch.version`."""
-    return key.removeprefix("environment.")
+    """`torch.version` of `environment.torch.version`; what only the database calls so is put into words."""
+    return _KEYS.get(key, key.removeprefix("environment."))
 
 
 def counted(n: int, noun: str) -> str:
@@ -113,8 +120,13 @@ def listed(parts: list[str], conjunction: str = "and") -> str:
 
 def shortened(value: object, width: int = 40) -> str:
     """A value on one line; nothing measured or not there is `none`."""
-    text = "none" if value is None else " ".join(str(value).split())
+    text = whole(value)
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def whole(value: object) -> str:
+    """A value on one line, not cut; nothing measured or not there is `none`."""
+    return "none" if value is None else " ".join(str(value).split())
 
 
 def _half(low: float | None, high: float | None, *, least: float) -> float | None:

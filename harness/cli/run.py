@@ -129,11 +129,11 @@ def dry_run(specs: Sequence[RunSpec], *, json: bool) -> None:
     if json:
         options.print_json({"schema": 1, "cells": [spec.to_json() for spec in specs]})
         return
-    from harness.report.terminal import print_table, settings_table
+    from harness.report.tables import print_table, settings_table
 
     console = options.out()
     for spec in specs:
-        console.print(f"{spec.workload} {spec.mode} on {spec.device}  params {spec.params_hash}  {spec.label}".rstrip())
+        options.write(f"{spec.workload} {spec.mode} on {spec.device}  params {spec.params_hash}  {spec.label}".rstrip())
         print_table(console, settings_table(describe(spec)))
 
 

@@ -544,3 +544,11 @@ def test_importing_the_analysis_imports_no_heavy_library():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_qualities_equal_seed_by_seed_are_the_same_without_a_test() -> None:
+    base = [0.71, 0.73, 0.72, 0.74, 0.70]
+    (metric,) = compare(side("A", [(AUC, base)]), side("B", [(AUC, base)])).metrics
+    assert (metric.verdict, metric.estimate, metric.method) == ("same", 0.0, "exact")
+    (other,) = compare(side("A", [(AUC, base)]), side("B", [(AUC, [*base[:4], 0.7001])])).metrics
+    assert other.verdict == "inconclusive"

@@ -276,7 +276,7 @@ def test_a_time_limit_ends_a_run_whatever_it_does(house: House) -> None:
 def test_wrong_input_found_by_the_worker_leaves_nothing(house: House) -> None:
     snapshot = house.finish("usage", repeats=3)
     assert snapshot.exit_code == ExitCode.USAGE
-    assert snapshot.message == "data/x.tsv:3: column 2 holds 'q' (fix it)"
+    assert snapshot.message == "data/x.tsv:3: column 2 holds 'q'"
     assert [run.status for run in snapshot.cells[0].runs] == ["failed", "skipped", "skipped"]
     with Store(house.database) as store:
         assert store.list_experiments() == ()
