@@ -62,9 +62,7 @@ def compare_with_reference(a: Side, reference: ReferenceRecord, letter: str) -> 
         workload=cell.workload,
         mode=cell.mode,
         design="reference",
-        question="; ".join(
-            f"{item.key} {words.whole(item.a)} beside {words.whole(item.b)}" for item in subject
-        )
+        question="; ".join(f"{item.key} {words.whole(item.a)} beside {words.whole(item.b)}" for item in subject)
         or "none known: all that the reference states agrees",
         identity=(),
         subject=subject,

@@ -12,6 +12,7 @@ import re
 from harness.store.records import Better
 
 TIMES = "×"
+EQUAL = "equal"
 _MINUS = "−"
 _ENERGY = re.compile(r"\b(?:[km]?j|kwh|[km]?w)\b", re.IGNORECASE)
 _TIME = re.compile(r"\b(?:s|sec|seconds?|ms|us|µs|ns|min|minutes?|h|hours?|[kmg]?hz)\b", re.IGNORECASE)
@@ -54,7 +55,9 @@ def decimals(half_width: float | None, *, least: int, most: int) -> int:
 
 
 def ratio_text(value: float, low: float | None = None, high: float | None = None) -> str:
-    """`×1.31 [1.27, 1.36]`."""
+    """`×1.31 [1.27, 1.36]`; `equal` where no digit differs anywhere."""
+    if value == low == high == 1:
+        return EQUAL
     places = decimals(_half(low, high, least=value * 0.01), least=2, most=4)
     text = f"{TIMES}{value:.{places}f}"
     if low is not None and high is not None:
@@ -63,7 +66,9 @@ def ratio_text(value: float, low: float | None = None, high: float | None = None
 
 
 def difference_text(value: float, low: float | None = None, high: float | None = None) -> str:
-    """`+0.0021 [+0.0012, +0.0030]`."""
+    """`+0.0021 [+0.0012, +0.0030]`; `equal` where no digit differs anywhere."""
+    if value == low == high == 0:
+        return EQUAL
     places = decimals(_half(low, high, least=abs(value) * 0.1), least=0, most=6)
     text = signed(value, places)
     if low is not None and high is not None:

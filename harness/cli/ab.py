@@ -61,6 +61,7 @@ def make_ab(registry: Registry) -> Callable[..., Any]:
         items = settings_of(RunSettings)
         flags, given = given_flags(values, items), fixed(values, items)
         description = registry.workload(_workload(registry, texts, given))
+        layers.warn_of_strays(all_settings(description))
         specs = [
             _spec(registry, description, letter, text, given, flags) for letter, text in zip("AB", texts, strict=True)
         ]

@@ -142,7 +142,10 @@ def finish(
     wanted = Options(
         force=force, margins=parse_margins(margins), param_classes=param_classes(registry, first.cell.workload)
     )
-    comparisons = compare_all(first, others, wanted)
+    try:
+        comparisons = compare_all(first, others, wanted)
+    except NothingCompared as problem:
+        raise _explained(problem, first, others) from None
     result = gate.gate(comparisons, [one.text for one in expressions]) if expressions else None
     if format == "json":
         body = report.as_json(comparisons)
@@ -162,6 +165,21 @@ def finish(
         code = ExitCode.INCONCLUSIVE
     if code:
         raise typer.Exit(code)
+
+
+def _explained(problem: NothingCompared, first: Side, others: Sequence[Side | ReferenceRecord]) -> NothingCompared:
+    """A refusal with its cause in words, where it is a data seed: two fingerprints tell nobody that."""
+    ours = first.experiment.data_seed
+    theirs = [other.experiment.data_seed for other in others if isinstance(other, Side)]
+    other_seed = next((seed for seed in theirs if seed != ours), None)
+    generated = first.cell.data.get("kind") in (None, "generated")
+    if other_seed is None or not generated or not any(line.startswith("data") for line in problem.details):
+        return problem
+    return NothingCompared(
+        problem.message,
+        hint=f"measure again with --data-seed {ours} for the same rows; {problem.hint}",
+        details=[f"the rows were made from other seeds: data_seed {ours} against {other_seed}", *problem.details],
+    )
 
 
 def check_gates(texts: Sequence[str], description: Description) -> None:

@@ -31,8 +31,7 @@ def make_config(registry: Registry) -> typer.Typer:
 
         description = registry.workload(workload)
         spec = layers.spec_of(registry, description, layers.Given(profile=profile))
-        for sentence in layers.stray_variables(all_settings(description)):
-            options.say(f"warning: {sentence}")
+        layers.warn_of_strays(all_settings(description))
         if not json:
             file = paths.config_file()
             options.say(f"user configuration: {file}{'' if file.is_file() else ' (not there)'}")

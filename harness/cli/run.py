@@ -59,6 +59,7 @@ def make_run(registry: Registry) -> Callable[[Description], Callable[..., Any]]:
             if resume is not None:
                 _resume(resume, description, own, flags)
                 return
+            layers.warn_of_strays(all_settings(description))
             spec = layers.spec_of(
                 registry, description, layers.Given(profile=own["profile"], sets=own["set"] or (), flags=flags)
             )

@@ -14,10 +14,11 @@ from harness.ids import short_id
 from harness.store.records import CellRecord, ExperimentRecord
 
 _Thing = Annotated[
-    str,
+    str | None,
     typer.Argument(
         metavar="[ID]",
-        help="an id or its beginning, @latest, @latest~1, a tag, other.db::ID",
+        help="an id or its beginning, @latest, @latest~1, a tag, other.db::ID; the newest experiment when none is given",
+        show_default=False,
         autocompletion=complete.things,
     ),
 ]
@@ -32,7 +33,7 @@ _Log = Annotated[
 
 
 def show(
-    thing: _Thing = "@latest",
+    thing: _Thing = None,
     follow_it: _Follow = False,
     settings: _Settings = False,
     environment: _Environment = False,
@@ -44,9 +45,9 @@ def show(
     """Shows a result: its panel, every run, every metric with its interval."""
     from harness.store.queries import Store, locate
 
-    database, text = locate(thing, options.database(db))
+    database, text = locate(thing or "@latest", options.database(db))
     if follow_it:
-        _follow(database, text, ui, json)
+        _follow(database, text if thing else None, ui, json)
         return
     with Store(database) as store:
         kind, identifier = store.resolve(text)
@@ -76,7 +77,7 @@ def show(
                 options.write(f"{short_id(run.id)}  {row.kind}  {shown_path(Path(row.path))}")
 
 
-def _follow(database: Path, text: str, ui: options.UI, json: bool) -> None:
+def _follow(database: Path, text: str | None, ui: options.UI, json: bool) -> None:
     from harness.cli.running import running_id
     from harness.execution.launch import attach
 

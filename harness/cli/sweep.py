@@ -50,6 +50,7 @@ def make_sweep(registry: Registry) -> Callable[[Description], Callable[..., Any]
         def sweep(**values: Any) -> None:
             over, in_order = values.pop("over"), values.pop("in_order")
             given, flags = split(values, description)
+            layers.warn_of_strays(all_settings(description))
             specs = cells(registry, description, over or (), given, flags)
             start(specs, given, command="sweep", interleave=not in_order, share_keys=share_keys(description, specs))
 

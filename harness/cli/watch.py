@@ -116,15 +116,12 @@ class Failed(BenchError):
         interrupted = code == ExitCode.INTERRUPTED
         short = short_id(last.experiment_id)
         workload = last.cells[0].workload if last.cells else "…"
+        hint = last.hint
+        if hint is None and not last.forgotten:
+            going_on = f"bench run {workload} --resume {short} goes on with it"
+            hint = going_on if interrupted else f"bench show {short} says more"
         super().__init__(
-            last.message or ("interrupted" if interrupted else "a run failed"),
-            hint=last.hint
-            or (
-                f"bench run {workload} --resume {short} goes on with it"
-                if interrupted
-                else f"bench show {short} says more"
-            ),
-            exit_code=ExitCode(code),
+            last.message or ("interrupted" if interrupted else "a run failed"), hint=hint, exit_code=ExitCode(code)
         )
 
 

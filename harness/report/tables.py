@@ -138,7 +138,9 @@ def print_table(console: Console, listing: Listing) -> None:
     if console.is_terminal:
         shown = listing.narrowed(console.width)
         width = max(console.width, shown.least_width)
-        console.print(shown.table(width), width=width, crop=False)
+        wide: Any = {"file": console.file, "force_terminal": True, "color_system": console.color_system}
+        fits = width == console.width
+        (console if fits else Console(width=width, highlight=False, markup=False, **wide)).print(shown.table(width))
         return
     width = max(console.width, PIPED_WIDTH, listing.least_width)
     held = Console(file=io.StringIO(), width=width, highlight=False, markup=False, emoji=False)

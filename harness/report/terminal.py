@@ -270,7 +270,7 @@ def _partial_throughput(cell: CellRecord) -> Text:
     middle, _ = spread(summary(value.value for value in values).median, None, None, values[0].unit)
     statuses = words.listed(list(dict.fromkeys(str(run.status) for run in partial)))
     return Text.assemble(
-        (middle, "bold yellow"), f"  of {words.counted(len(partial), 'run')} that ended {statuses}: not counted"
+        (middle, "bold yellow"), f"  of {words.counted(len(partial), 'run')}, {statuses}: not counted"
     )
 
 

@@ -31,6 +31,8 @@ def _snapshot(exit_code: int | None = None, **changes: Any) -> Snapshot:
 class FakeAttachment:
     """An experiment that is over once it was told `ends`; each look at it meets one Ctrl-C of the person."""
 
+    experiment_id = "expaaaaaaaaa"
+
     def __init__(self, interruptions: int, refuses: bool = False) -> None:
         self.sent: list[str] = []
         self._interruptions = interruptions
@@ -78,6 +80,18 @@ def test_a_third_interrupt_leaves_with_130(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(typer.Exit) as left:
         _follow(FakeAttachment(3), capsys)
     assert left.value.exit_code == ExitCode.INTERRUPTED
+
+
+def test_a_watcher_leaves_with_an_interrupt_and_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    fake = FakeAttachment(1)
+    with pytest.raises(typer.Exit) as left:
+        watch.watch(cast(Attachment, fake), "plain")
+    assert left.value.exit_code == ExitCode.INTERRUPTED
+    assert fake.sent == []
+    err = capsys.readouterr().err
+    assert "Ctrl-C leaves it running; bench stop expaaa" in err
+    assert "bench show expaaa --follow" in err
+    assert watch.watch(cast(Attachment, FakeAttachment(0)), "plain").exit_code == 0
 
 
 def test_a_command_that_is_refused_is_said_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
