@@ -69,6 +69,8 @@ def difference_text(value: float, low: float | None = None, high: float | None =
     """`+0.0021 [+0.0012, +0.0030]`; `equal` where no digit differs anywhere."""
     if value == low == high == 0:
         return EQUAL
+    if value == 0 and low is None:
+        return "±0"
     places = decimals(_half(low, high, least=abs(value) * 0.1), least=0, most=6)
     text = signed(value, places)
     if low is not None and high is not None:

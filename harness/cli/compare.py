@@ -130,6 +130,7 @@ def finish(
     """Compares, prints, and ends with the exit code of the gates. Raises what the analysis refuses."""
     from harness.analysis import gate
     from harness.report import comparison as report
+    from harness.report.tables import print_stripped
 
     expressions = [gate.parse(text) for text in fail_on]
     if len(sides) < 2:
@@ -155,7 +156,9 @@ def finish(
         options.print_json(body)
     else:
         if format == "table":
-            options.out().print(report.render(comparisons))
+            console = options.out()
+            shown = report.render(comparisons)
+            console.print(shown) if console.is_terminal else print_stripped(console, shown, max(100, console.width))
         else:
             sys.stdout.write(report.markdown(comparisons) if format == "markdown" else report.csv_text(comparisons))
         for sentence in result.sentences if result else ():

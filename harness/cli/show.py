@@ -17,7 +17,7 @@ _Thing = Annotated[
     str | None,
     typer.Argument(
         metavar="[ID]",
-        help="an id or its beginning, @latest, @latest~1, a tag, other.db::ID; the newest experiment when none is given",
+        help="an id or its beginning, @latest, @latest~1, a tag, other.db::ID; the newest when none is given",
         show_default=False,
         autocompletion=complete.things,
     ),

@@ -13,7 +13,7 @@ from typing import Any
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -143,8 +143,13 @@ def print_table(console: Console, listing: Listing) -> None:
         (console if fits else Console(width=width, highlight=False, markup=False, **wide)).print(shown.table(width))
         return
     width = max(console.width, PIPED_WIDTH, listing.least_width)
+    print_stripped(console, listing.table(width), width)
+
+
+def print_stripped(console: Console, renderable: RenderableType, width: int = PIPED_WIDTH) -> None:
+    """For a file or a pipe: `width` columns, without colours and without blanks at the ends of lines."""
     held = Console(file=io.StringIO(), width=width, highlight=False, markup=False, emoji=False)
-    held.print(listing.table(width))
+    held.print(renderable)
     for line in held.file.getvalue().splitlines():  # type: ignore[attr-defined]
         console.print(line.rstrip(), soft_wrap=True, highlight=False)
 

@@ -269,9 +269,7 @@ def _partial_throughput(cell: CellRecord) -> Text:
     values = by_metric(partial)["throughput"]
     middle, _ = spread(summary(value.value for value in values).median, None, None, values[0].unit)
     statuses = words.listed(list(dict.fromkeys(str(run.status) for run in partial)))
-    return Text.assemble(
-        (middle, "bold yellow"), f"  of {words.counted(len(partial), 'run')}, {statuses}: not counted"
-    )
+    return Text.assemble((middle, "bold yellow"), f"  of {words.counted(len(partial), 'run')}, {statuses}: not counted")
 
 
 def _quality(key: str, metrics: Mapping[str, list[MetricRecord]]) -> Text:

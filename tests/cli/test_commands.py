@@ -339,3 +339,9 @@ def test_a_wrong_type_is_answered_with_what_is_expected(bench: Bench) -> None:
 def test_seconds_stand_behind_their_default(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
     assert "default 10.0 s)" in bench("run", "dlrm", "--help").out
+
+
+def test_a_comparison_in_a_pipe_has_no_trailing_blanks(bench: Bench, db: str) -> None:
+    lines = bench("compare", "batch-size").out.splitlines()
+    assert any("throughput" in line for line in lines)
+    assert not any(line.endswith(" ") for line in lines)
