@@ -1,0 +1,157 @@
+"""How good what runs is: the loss as it falls, qualities beside their known optimum, hit ratios as bars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import accumulate
+from statistics import median
+
+from harness.dashboard.views.words import by_key, cell_name
+from harness.dashboard.widgets.line_chart import Line, Plot
+from harness.dashboard.widgets.paint import (
+    FAINT,
+    GOOD,
+    LIVE,
+    MUTED,
+    STRONG,
+    TEXT,
+    Row,
+    Span,
+    bar,
+    clipped,
+)
+from harness.execution.snapshot import CellView, MetricView, RunView, Snapshot
+from harness.report.numbers import amount, brief
+from harness.store.records import metric_key
+
+_QUALITIES = ("auc", "gauc", "log_loss", "normalized_entropy", "accuracy", "calibration")
+_RATIOS = ("hit_ratio", "unique_hit_ratio", "accelerator_utilization")
+_COSTS = ("latency_p50_s", "latency_p99_s", "bandwidth", "memory_peak_bytes", "energy_j_per_sample", "roofline_share")
+_NAMES = {
+    "latency_p50_s": "p50", "latency_p99_s": "p99", "memory_peak_bytes": "peak memory",
+    "energy_j_per_sample": "energy a sample", "roofline_share": "of the limit",
+}  # fmt: skip
+_KNOWN = {"_bayes": "best possible", "_majority": "majority alone"}
+_LABEL = 18
+
+
+def loss_plot(cell: CellView, run: RunView) -> Plot | None:
+    """The loss of the windows over the samples seen, earlier repeats behind; None where no window has one."""
+    lines = []
+    for other in cell.runs:
+        if other.id == run.id or other.repeat >= run.repeat:
+            continue
+        line = _loss_line(other, FAINT, behind=True)
+        if line is not None:
+            lines.append(line)
+    own = _loss_line(run, "series-2")
+    if own is None and not lines:
+        return None
+    return Plot((*lines[-5:], *([own] if own else [])), x_unit="samples", empty="no loss yet")
+
+
+def _loss_line(run: RunView, style: str, *, behind: bool = False) -> Line | None:
+    if not any(window.loss is not None for window in run.windows):
+        return None
+    until = list(accumulate(window.samples for window in run.windows))
+    before = max(0, run.samples - until[-1])
+    return Line(
+        tuple(float(before + seen) for seen in until), tuple(window.loss for window in run.windows), style, behind=behind
+    )
+
+
+def quality_rows(snapshot: Snapshot, cell: CellView, run: RunView, width: int) -> tuple[Row, ...]:
+    """The newest loss, each quality with its optimum, ratios as bars (of all cells, in a sweep), then costs."""
+    metrics = by_key(run)
+    rows: list[Row] = []
+    loss = next((window.loss for window in reversed(run.windows) if window.loss is not None), None)
+    if loss is not None:
+        rows.append(_fact("loss", f"{loss:.4f}", " of the last window", ""))
+    for name in _QUALITIES:
+        if name in metrics:
+            rows.append(_quality(metrics[name], metrics))
+    rows += _ratio_rows(snapshot, cell, metrics, width)
+    costs: list[Span] = []
+    for name in _COSTS:
+        metric = metrics.get(name)
+        if metric is not None and metric.value is not None:
+            costs += [("  " if costs else " ", TEXT), (f"{_NAMES.get(name, name)} ", MUTED), (_number(metric), TEXT)]
+    if costs:
+        rows.append(clipped(tuple(costs), width))
+    if not rows:
+        text = "quality is measured in the evaluation" if run.status in ("running", "pending") else "none recorded"
+        rows.append(((f" {text}", MUTED),))
+    return tuple(rows)
+
+
+def _quality(metric: MetricView, metrics: Mapping[str, MetricView]) -> Row:
+    """`auc 0.7931  0.0194 below the best possible 0.8125`."""
+    if metric.value is None:
+        return _fact(metric.name.replace("_", " "), "–", " undefined on these rows", "")
+    for suffix, words in _KNOWN.items():
+        beside = metrics.get(metric.name + suffix)
+        if beside is not None and beside.value is not None:
+            gap = beside.value - metric.value
+            side = "below" if gap >= 0 else "above"
+            return _fact(
+                metric.name.replace("_", " "), _number(metric), f"  {abs(gap):.4f} {side} the {words} ", _number(beside)
+            )
+    return _fact(metric.name.replace("_", " "), _number(metric), "", "")
+
+
+def _ratio_rows(
+    snapshot: Snapshot, cell: CellView, metrics: Mapping[str, MetricView], width: int
+) -> list[Row]:
+    names = [key for key, metric in metrics.items() if metric.name in _RATIOS]
+    rows: list[Row] = []
+    if len(snapshot.cells) > 1:
+        for name in _RATIOS:
+            rows += _over_cells(snapshot, cell, name, width)
+        return rows
+    for key in names:
+        rows.append(_ratio(_shown(key), metrics[key].value, width, LIVE))
+    return rows
+
+
+def _over_cells(snapshot: Snapshot, current: CellView, name: str, width: int) -> list[Row]:
+    """The same ratio of every cell that has one, the highest first."""
+    found: list[tuple[float, CellView]] = []
+    for cell in snapshot.cells:
+        values = [
+            metric.value
+            for run in cell.runs
+            for metric in run.metrics
+            if metric_key(metric.name, metric.labels) == name and metric.value is not None
+        ]
+        if values:
+            found.append((median(values), cell))
+    if not found:
+        return []
+    rows: list[Row] = [((f" {name.replace('_', ' ')}", MUTED),)]
+    best = max(value for value, _ in found)
+    for value, cell in sorted(found, key=lambda pair: -pair[0]):
+        style = GOOD if value == best and len(found) > 1 else LIVE if cell.id == current.id else MUTED
+        rows.append(_ratio(cell_name(cell), value, width, style, strong=cell.id == current.id))
+    return rows
+
+
+def _ratio(label: str, value: float | None, width: int, style: str, *, strong: bool = False) -> Row:
+    text = "–" if value is None else f"{100 * value:.2f} %"
+    room = width - _LABEL - 2 - 9
+    name = label if len(label) <= _LABEL else label[: _LABEL - 1] + "…"
+    head: Span = (f" {name:<{_LABEL}} ", STRONG if strong else TEXT)
+    return (head, *bar(value, room, style), (f" {text:>8}", TEXT)) if room >= 6 else (head, (text, TEXT))
+
+
+def _fact(label: str, number: str, words: str, more: str) -> Row:
+    return ((f" {label} ", MUTED), (number, STRONG), (words, MUTED), (more, TEXT))
+
+
+def _number(metric: MetricView) -> str:
+    if metric.unit == "" and metric.value is not None:
+        return f"{metric.value:.4f}" if abs(metric.value) < 10 else brief(metric.value, "")
+    return brief(metric.value, metric.unit) if metric.unit != "nat" else amount(metric.value, "")
+
+
+def _shown(key: str) -> str:
+    return key.replace("_", " ").replace("{", " ").replace("}", "")

@@ -1,0 +1,97 @@
+"""Throughput of the run that is looked at: the number so far, and its windows over those of earlier repeats."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from harness.dashboard.history import History
+from harness.dashboard.views.words import by_key
+from harness.dashboard.widgets.line_chart import Line, Plot
+from harness.dashboard.widgets.paint import FAINT, LIVE, MUTED, STRONG, TEXT, WARN, Row, Span
+from harness.execution.snapshot import CellView, RunView, WindowView
+from harness.report.numbers import brief
+
+EARLIER_SHOWN = 5
+_BYTES = ("B", "bytes")
+
+
+def throughput_row(cell: CellView, run: RunView, history: History) -> Row:
+    """`61.3k samples/s  repeat 3` and how that compares with the median of the other repeats, where there are some."""
+    value, unit = _value(run, history)
+    row: list[Span] = [(" ", TEXT), (brief(value, unit) if value is not None else "–", STRONG)]
+    if value is None:
+        row.append((_why_none(run), MUTED))
+    others = [
+        known for other in cell.runs if other.id != run.id and other.status == "ok"
+        and (known := _value(other, history)[0]) is not None
+    ]  # fmt: skip
+    if others and value is not None:
+        middle = median(others)
+        row.append((f"   others {brief(middle, '')}", MUTED))
+        if middle:
+            change = 100 * (value / middle - 1)
+            row.append((f"  {change:+.1f} %", MUTED))
+    if run.contended:
+        row.append(("   contended", WARN))
+    return tuple(row)
+
+
+def throughput_plot(cell: CellView, run: RunView, history: History) -> Plot:
+    """Windows over the seconds since the first of them; warm-up is faint, earlier repeats lie behind."""
+    if not run.windows and run.progress_unit in _BYTES:
+        points = history.rates(run.id)
+        line = Line(tuple(at for at, _ in points), tuple(rate for _, rate in points), "series-1")
+        return Plot((line,) if points else (), x_unit="s", y_unit="bytes/s", empty="no data have been written yet")
+    earlier = [other for other in cell.runs if other.id != run.id and other.windows and other.repeat < run.repeat]
+    lines = [_line(other.windows, FAINT, behind=True) for other in earlier[-EARLIER_SHOWN:]]
+    warm = [window for window in run.windows if window.phase == "warmup"]
+    rest = [window for window in run.windows if window.phase != "warmup"]
+    begin = _begin(run.windows)
+    if warm:
+        lines.append(_line((*warm, *rest[:1]), MUTED, begin=begin))
+    if rest:
+        lines.append(_line(tuple(rest), LIVE, begin=begin))
+    return Plot(tuple(line for line in lines if line.x), x_unit="s", empty=_why_empty(run))
+
+
+def _line(
+    windows: tuple[WindowView, ...], style: str, *, behind: bool = False, begin: float | None = None
+) -> Line:
+    start = _begin(windows) if begin is None else begin
+    return Line(
+        tuple(window.at_s - start for window in windows), tuple(window.rate for window in windows), style, behind=behind
+    )
+
+
+def _begin(windows: tuple[WindowView, ...]) -> float:
+    return windows[0].at_s - windows[0].seconds if windows else 0.0
+
+
+def _value(run: RunView, history: History) -> tuple[float | None, str]:
+    """Throughput where there is one, else bytes per second."""
+    if run.throughput is not None:
+        return run.throughput, "samples/s"
+    metrics = by_key(run)
+    for name in ("throughput", "bandwidth"):
+        if name in metrics and metrics[name].value is not None:
+            return metrics[name].value, metrics[name].unit
+    if run.progress_unit in _BYTES:
+        points = history.rates(run.id)
+        return (points[-1][1] if points else None), "bytes/s"
+    return None, "samples/s"
+
+
+def _why_none(run: RunView) -> str:
+    if run.status == "pending":
+        return " not started"
+    if run.status == "running":
+        return " nothing measured yet"
+    return " not measured"
+
+
+def _why_empty(run: RunView) -> str:
+    if run.status == "pending":
+        return "waits for its turn"
+    if run.status == "running":
+        return "the first window is not over yet" if run.phase in ("warmup", "measure") else f"{run.phase or 'starting'} …"
+    return "no windows were recorded"
