@@ -76,7 +76,7 @@ def _follow(database: Path, text: str, ui: options.UI, json: bool) -> None:
     from harness.execution.launch import attach
     from harness.store.queries import Store
 
-    face = choose_face(ui)
+    face = choose_face(ui, json=json)
     living = alive()
     matching = [identifier for identifier in living if len(text) >= 3 and identifier.startswith(text)]
     if len(matching) == 1:

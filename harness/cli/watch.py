@@ -1,12 +1,14 @@
 """Launches a plan, shows it until it is over, and prints its result.
 
 The experiment lives in a process of its own. Ctrl-C here asks it to finish its window, a second one to kill its
-workers; a terminal that is closed leaves it running, and `bench show ID --follow` finds it again.
+workers; a terminal that is closed leaves it running, and `bench dashboard` finds it again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -42,13 +44,32 @@ class SilentFace:
         options.talk().print(text)
 
 
-def choose_face(asked: options.UI) -> Face:
-    """`auto` is plain. UnavailableError for the dashboard."""
+def choose_face(asked: options.UI, *, json: bool = False) -> Face:
+    """`auto` is the dashboard where somebody sits at a terminal, else plain. UnavailableError where it cannot be shown.
+
+    With --json, stdout belongs to the document, so `auto` is plain.
+    """
+    if asked == "auto":
+        return "plain" if json or why_no_dashboard() is not None or os.environ.get("CI") else "dashboard"
     if asked == "dashboard":
-        raise UnavailableError(
-            "the live dashboard is not built yet", hint="--ui plain shows the same experiment in lines"
-        )
-    return "plain" if asked == "auto" else asked
+        why = why_no_dashboard()
+        if why is not None:
+            raise UnavailableError(
+                f"the dashboard cannot be shown: {why}", hint="--ui plain shows the same experiment in lines"
+            )
+    return asked
+
+
+def why_no_dashboard() -> str | None:
+    """What is missing for it, in words; None where it can be shown."""
+    if importlib.util.find_spec("textual") is None:
+        return "textual is not installed"
+    for name, stream in (("input", sys.stdin), ("output", sys.stdout)):
+        if stream is None or not stream.isatty():
+            return f"standard {name} is no terminal"
+    if os.environ.get("TERM", "") in ("", "dumb"):
+        return f"a terminal of type {os.environ.get('TERM', '')!r} cannot place its cursor"
+    return None
 
 
 def carry_out(plan: Plan, *, json: bool) -> None:
@@ -61,7 +82,9 @@ def carry_out(plan: Plan, *, json: bool) -> None:
 
 
 def follow(attachment: Attachment, face: Face) -> Snapshot:
-    """Shows an experiment until it is over; the last snapshot."""
+    """Shows an experiment until it is over; the last snapshot. Ends in typer.Exit where the person detaches."""
+    if face == "dashboard":
+        return _in_dashboard(attachment)
     with _watcher(face) as watcher:
         interruptions = 0
         while True:
@@ -73,6 +96,20 @@ def follow(attachment: Attachment, face: Face) -> Snapshot:
             except KeyboardInterrupt:
                 interruptions += 1
                 _interrupt(attachment, watcher, interruptions)
+
+
+def _in_dashboard(attachment: Attachment) -> Snapshot:
+    from harness.dashboard.show import show
+
+    leaving = show(Path(), attachment=attachment, attended=True)
+    if leaving is None:  # the app itself failed, and has said so
+        return follow(attachment, "plain")
+    last = leaving.last
+    if leaving.detached or last is None or not last.over or last.experiment_id != attachment.experiment_id:
+        short = short_id(attachment.experiment_id)
+        options.talk().print(f"experiment {short} goes on without this terminal: bench dashboard {short}")
+        raise typer.Exit(ExitCode.OK)
+    return last
 
 
 def report(last: Snapshot, database: Path, *, face: Face, json: bool) -> None:

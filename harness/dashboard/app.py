@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.screen import Screen
 
 from harness.dashboard.marks import Marks
@@ -52,9 +53,7 @@ SCREENS: tuple[ScreenEntry, ...] = (
     ScreenEntry(
         "curves", "harness.dashboard.screens.curves:CurvesScreen", "U", "Curves", "series over size or time, overlaid"
     ),
-    ScreenEntry(
-        "start", "harness.dashboard.screens.start:StartScreen", "S", "Start", "a new experiment from a form"
-    ),
+    ScreenEntry("start", "harness.dashboard.screens.start:StartScreen", "S", "Start", "a new experiment from a form"),
     ScreenEntry(
         "devices", "harness.dashboard.screens.devices:DevicesScreen", "D", "Devices", "what this machine offers"
     ),
@@ -69,17 +68,26 @@ class Leaving:
     detached: bool
 
 
+def _experiment_provider() -> type[Provider]:
+    from harness.dashboard.commands import ExperimentProvider
+
+    return ExperimentProvider
+
+
 class Dashboard(App[Leaving]):
     """The app. `source` is what Live follows at first; `attended` means that a command waits for the app to end."""
 
     CSS_PATH = "app.tcss"
+    COMMANDS: ClassVar[set[Any]] = {*App.COMMANDS, _experiment_provider}
     TITLE = "recbench"
     AUTO_FOCUS = None
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 -- an instance's variable in Textual
         (0, "-tiny"),
         (60, "-narrow"),
-        (100, "-normal"), (130, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-flat"), (16, "-low"), (32, "-tall")]
+        (100, "-normal"),
+        (130, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (16, "-low"), (32, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(entry.key, f"open('{entry.name}')", entry.title, show=False, tooltip=entry.summary)
@@ -101,6 +109,7 @@ class Dashboard(App[Leaving]):
         registry: Registry | None = None,
         first: str = "live",
         attended: bool = False,
+        pacer: Pacer | None = None,
     ) -> None:
         super().__init__()
         self.database = database
@@ -108,7 +117,7 @@ class Dashboard(App[Leaving]):
         self.source = source
         self.attended = attended
         self.marks = Marks()
-        self.pacer = Pacer()
+        self.pacer = pacer or Pacer()
         self.last: Snapshot | None = None
         self.leave_when_over = False
         self.current_name = first
@@ -232,8 +241,7 @@ class Dashboard(App[Leaving]):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         for entry in SCREENS:
             yield SystemCommand(entry.title, f"{entry.summary} ({entry.key})", _opener(self, entry.name))
-        for binding in getattr(screen, "palette", tuple)():
-            yield binding
+        yield from getattr(screen, "palette", tuple)()
         yield SystemCommand("Theme", "change the colours (t)", self.action_change_theme)
         yield SystemCommand("Help", "keys and terms of this screen (?)", self.action_help)
         yield SystemCommand("Save a picture", "an SVG of the screen (ctrl+s)", self.action_save_picture)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from harness.analysis.contention import ContentionReading, judge
@@ -61,7 +62,7 @@ class History:
         points = list(self.progress.get(run_id, ()))
         return [
             (late[0], (late[1] - early[1]) / (late[0] - early[0]))
-            for early, late in zip(points, points[1:], strict=False)
+            for early, late in pairwise(points)
             if late[0] > early[0] and late[1] >= early[1]
         ]
 

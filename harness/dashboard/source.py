@@ -53,8 +53,16 @@ class LiveSource:
     def __init__(self, attachment: Attached) -> None:
         self.experiment_id = attachment.experiment_id
         self._attachment = attachment
+        self._waiting: Snapshot | None = None
+
+    def put_back(self, snapshot: Snapshot | None) -> None:
+        """A picture that was read already comes first."""
+        self._waiting = snapshot
 
     def next_snapshot(self, timeout_s: float) -> Snapshot | None:
+        if self._waiting is not None:
+            first, self._waiting = self._waiting, None
+            return first
         return self._attachment.next_snapshot(timeout_s)
 
     def send(self, command: str, **fields: Any) -> str:

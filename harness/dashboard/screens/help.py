@@ -10,9 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen, Screen
 
+from harness.dashboard.views.wrap import wrapped
 from harness.dashboard.widgets.paint import LIVE, MUTED, STRONG, TEXT, Row
 from harness.dashboard.widgets.rows import LinesView
-from harness.dashboard.views.wrap import wrapped
 
 _LEFT = 14
 

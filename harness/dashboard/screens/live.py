@@ -23,17 +23,17 @@ from harness.dashboard.messages import Arrived, DetailsRead, Followed, Lost, Run
 from harness.dashboard.screens.base import BenchScreen
 from harness.dashboard.screens.confirm import ConfirmScreen
 from harness.dashboard.source import RecordedSource, Source
-from harness.dashboard.views.machine import lamp, machine_rows
+from harness.dashboard.views.machine import lamp, legend, machine_plot, machine_rows
 from harness.dashboard.views.quality import loss_plot, quality_rows
 from harness.dashboard.views.status import status_rows
 from harness.dashboard.views.tabs import event_rows, log_rows, setting_rows
 from harness.dashboard.views.throughput import throughput_plot, throughput_row
 from harness.dashboard.views.words import RETRIABLE, cell_name, cell_of, shown_run
 from harness.dashboard.widgets.line_chart import LineChart, Plot
+from harness.dashboard.widgets.paint import Row
 from harness.dashboard.widgets.panel import Panel
 from harness.dashboard.widgets.rows import LinesView, RowsView
 from harness.dashboard.widgets.run_tree import RunTree
-from harness.dashboard.widgets.tabs_line import TabsLine
 from harness.errors import BenchError
 from harness.execution.snapshot import CellView, RunView, Snapshot
 from harness.ids import short_id
@@ -42,6 +42,7 @@ PANELS = ("tree", "throughput", "quality", "machine", "bottom")
 TABS = ("Events", "Log", "Settings")
 READ_S = 0.25  # how long a look at the source may block
 LOG_PERIOD_S = 2.0
+CHART_FROM = 8  # lines left in a panel, from which a chart says something
 LINGER_S = 15  # how long the result stays when a command waits for the dashboard to end
 
 
@@ -63,7 +64,10 @@ class LiveScreen(BenchScreen):
         "skip": "ends this run only; the next one begins",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(str(number), f"panel({number})", f"panel {number}", show=False) for number in range(1, 6)),
+        Binding(
+            "1", "panel(1)", "panels", key_display="1 … 5", show=False, tooltip="a panel fills the screen, or leaves it"
+        ),
+        *(Binding(str(number), f"panel({number})", show=False) for number in range(2, 6)),
         Binding("s", "skip('run')", "skip", tooltip="end this run, go on with the next one"),
         Binding("x", "skip('cell')", "skip cell", tooltip="end this run and drop the rest of its cell"),
         Binding("a", "finish", "stop after run", tooltip="let this run end well, then end the experiment"),
@@ -71,9 +75,11 @@ class LiveScreen(BenchScreen):
         Binding("r", "retry", "retry", tooltip="run again what failed: the run that is picked, else the last one"),
         Binding("f", "follow", "follow", tooltip="look at the run that is going on"),
         Binding("p", "pause", "pause", tooltip="stop drawing; the experiment goes on"),
-        Binding("left_square_bracket", "tab(-1)", "tabs", key_display="[", show=False),
-        Binding("right_square_bracket", "tab(1)", "tabs", key_display="]", show=False),
-        Binding("escape", "back", "back", show=False),
+        Binding("left_square_bracket", "tab(-1)", show=False),
+        Binding(
+            "right_square_bracket", "tab(1)", "tabs", key_display="[ ]", show=False, tooltip="events, log, settings"
+        ),
+        Binding("escape", "back", "back", show=False, tooltip="from a panel that fills the screen, from a picked run"),
     ]
 
     def __init__(self) -> None:
@@ -94,19 +100,23 @@ class LiveScreen(BenchScreen):
     def body(self) -> Iterable[Widget]:
         yield RowsView(id="status")
         with Horizontal(id="middle"):
-            with Vertical(id="left"):
-                yield Panel(1, "Runs", RunTree(id="run-tree"), id="tree")
+            yield Panel(1, "Runs", RunTree(id="run-tree"), id="tree")
             with Vertical(id="charts"):
                 yield Panel(
                     2, "Throughput", RowsView(id="throughput-line"), LineChart(id="throughput-chart"), id="throughput"
                 )
                 yield Panel(3, "Quality", RowsView(id="quality-rows"), LineChart(id="loss-chart"), id="quality")
-            with Vertical(id="right"):
-                yield Panel(4, "Machine", RowsView(id="machine-rows"), id="machine")
+            yield Panel(
+                4,
+                "Machine",
+                RowsView(id="machine-rows"),
+                RowsView(id="machine-legend"),
+                LineChart(id="machine-chart"),
+                id="machine",
+            )
         yield Panel(
             5,
-            "Journal",
-            TabsLine(TABS, id="tabs"),
+            "Events",
             ContentSwitcher(
                 LinesView(id="events"),
                 LinesView(id="log"),
@@ -199,14 +209,15 @@ class LiveScreen(BenchScreen):
     def on_lost(self, message: Lost) -> None:
         """The process is gone: what it left in the database is shown instead."""
         self.dashboard.tell(message.problem)
-        last = self.snapshot or self._unseen
-        if last is None:
-            self._banner = message.problem.message
+        source, last = self.dashboard.source, self._unseen or self.snapshot
+        self._banner = self._banner or message.problem.message
+        if last is None or source is None or not source.live:
             self._draw()
             return
-        source = RecordedSource(Path(last.database), last.experiment_id)
-        self.dashboard.source, self.dashboard.last = source, last
-        self._read(source)
+        recorded = RecordedSource(Path(last.database), last.experiment_id)
+        self.dashboard.source, self.dashboard.last = recorded, last
+        self._take(last)
+        self._read(recorded)
         self.refresh_bindings()
 
     def _over(self) -> None:
@@ -301,8 +312,7 @@ class LiveScreen(BenchScreen):
             self.query_one(RunTree).show(snapshot, details.order if details is not None else ())
             looked = self.looked_at()
             self._draw_status(looked)
-            machine = self.query_one("#machine-rows", RowsView)
-            machine.show(machine_rows(snapshot, self._history, machine.size.width or 30))
+            self._draw_machine()
             if snapshot is None or looked is None:
                 self.query_one("#throughput-chart", LineChart).show(Plot(empty=self._nothing()))
                 self.query_one("#loss-chart", LineChart).show(Plot(empty=""))
@@ -328,6 +338,20 @@ class LiveScreen(BenchScreen):
         )
         status.show(rows)
 
+    def _draw_machine(self) -> None:
+        """Readings, and below them the last minute, where there is room for it."""
+        panel, view = self.query_one("#machine", Panel), self.query_one("#machine-rows", RowsView)
+        room = panel.content_size
+        rows = machine_rows(self.snapshot, self._history, room.width or 30, room.height)
+        _fit(view, rows)
+        plot = machine_plot(self.snapshot, self._history) if room.height - len(rows) >= CHART_FROM else None
+        chart, names = self.query_one("#machine-chart", LineChart), self.query_one("#machine-legend", RowsView)
+        chart.set_class(plot is None, "-hidden")
+        names.set_class(plot is None, "-hidden")
+        if plot is not None:
+            names.show(((), legend(plot)))
+            chart.show(plot)
+
     def _draw_run(self, snapshot: Snapshot, cell: CellView, run: RunView) -> None:
         picked = f"repeat {run.repeat + 1}" if run.id != snapshot.current_run and len(cell.runs) > 1 else ""
         if len(snapshot.cells) > 1:
@@ -337,9 +361,7 @@ class LiveScreen(BenchScreen):
         self.query_one("#throughput-chart", LineChart).show(throughput_plot(cell, run, self._history))
         rows_view = self.query_one("#quality-rows", RowsView)
         rows = quality_rows(snapshot, cell, run, rows_view.size.width or 40)
-        rows_view.show(rows)
-        if rows_view.styles.height is None or rows_view.styles.height.value != len(rows):
-            rows_view.styles.height = len(rows)
+        _fit(rows_view, rows)
         plot = loss_plot(cell, run)
         chart = self.query_one("#loss-chart", LineChart)
         chart.set_class(plot is None, "-hidden")
@@ -349,7 +371,7 @@ class LiveScreen(BenchScreen):
     def _draw_tab(self) -> None:
         """Only the tab in sight."""
         snapshot = self.snapshot
-        self.query_one(TabsLine).choose(self._tab)
+        self.query_one("#bottom", Panel).choose(TABS, self._tab)
         if snapshot is None:
             return
         looked = self.looked_at()
@@ -365,8 +387,8 @@ class LiveScreen(BenchScreen):
             return "no picture of this experiment"
         return "waiting for the first picture …" if self.dashboard.source is not None else "nothing runs"
 
-    def on_tabs_line_chosen(self, message: TabsLine.Chosen) -> None:
-        self._show_tab(message.name)
+    def action_show_tab(self, name: str) -> None:
+        self._show_tab(name)
 
     def _show_tab(self, name: str) -> None:
         self._tab = name
@@ -444,3 +466,10 @@ class LiveScreen(BenchScreen):
         if action == "follow":
             return self.snapshot is not None and self.query_one(RunTree).chosen is not None
         return True
+
+
+def _fit(view: RowsView, rows: tuple[Row, ...]) -> None:
+    """Shows the rows, and makes the view as high as they are."""
+    view.show(rows)
+    if view.styles.height is None or view.styles.height.value != len(rows):
+        view.styles.height = len(rows)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.dashboard.history import History
-from harness.dashboard.views.wrap import wrapped
 from harness.dashboard.views.words import MEASURED_PHASES, cell_of, shown_run
+from harness.dashboard.views.wrap import wrapped
+from harness.dashboard.widgets.line_chart import Line, Plot
 from harness.dashboard.widgets.paint import (
     FAINT,
     GOOD,
@@ -27,7 +28,7 @@ from harness.report.numbers import brief, share
 
 _LABEL = 8
 _FULL = 0.97
-_BLOCKS_FROM = 20  # cells of panel, below which a bar says nothing
+_ROOMY = 13  # lines of panel, below which it is dense
 
 
 def lamp(snapshot: Snapshot | None, history: History, threads: int | None) -> Row:
@@ -45,66 +46,102 @@ def lamp(snapshot: Snapshot | None, history: History, threads: int | None) -> Ro
     return (("● contended ", f"{WARN} bold"), (why or "", WARN))
 
 
-def machine_rows(snapshot: Snapshot | None, history: History, width: int) -> tuple[Row, ...]:
-    """The device's readings, then the host's."""
+def machine_rows(snapshot: Snapshot | None, history: History, width: int, height: int) -> tuple[Row, ...]:
+    """The device's readings, then the host's; where there is little room, the four that matter of each."""
     if snapshot is None:
         return (((" no experiment", MUTED),),)
-    return (*device_rows(snapshot, history, width), (), *host_rows(snapshot, history, width))
+    dense = height < _ROOMY
+    device, host = device_rows(snapshot, width, dense=dense), host_rows(snapshot, history, width, dense=dense)
+    return (*device, *host) if dense else (*device, (), *host)
 
 
-def device_rows(snapshot: Snapshot, history: History, width: int) -> tuple[Row, ...]:
-    run = shown_run(snapshot)
-    cell = cell_of(snapshot, run.id) if run is not None else None
-    device = cell.device if cell is not None else "device"
-    kind = cell.device_kind if cell is not None else None
+def machine_plot(snapshot: Snapshot | None, history: History) -> Plot | None:
+    """How busy cores and card were in the last minute, in percent; None where nothing was read twice."""
+    if snapshot is None:
+        return None
+    device = _device(snapshot)[0]
+    source = _source_of(snapshot, device)
+    lines = []
+    readings = [("host", "cpu_total", "cores", "series-1")]
+    readings += [(source, "utilisation_gpu", device, "series-5")] if source is not None else []
+    for name, value, shown, style in readings:
+        points = [
+            (reading.at_s, 100 * found)
+            for reading in history.sources.get(name, ())
+            if (found := _number(reading.values.get(value))) is not None
+        ]
+        if len(points) > 1:
+            end = points[-1][0]
+            lines.append(Line(tuple(at - end for at, _ in points), tuple(share for _, share in points), style, shown))
+    if not lines:
+        return None
+    return Plot(tuple(lines), x_unit="s ago", y_unit="%", y_range=(0.0, 100.0), x_range=(-60.0, 0.0))
+
+
+def legend(plot: Plot | None) -> Row:
+    """The names of a plot's lines, each behind a stroke of its colour."""
+    spans: list[Span] = []
+    for line in plot.lines if plot is not None else ():
+        spans += [(" ━ ", line.style), (line.name, MUTED), (" ", TEXT)]
+    return (*spans, (" busy, in percent", FAINT)) if spans else ()
+
+
+def device_rows(snapshot: Snapshot, width: int, *, dense: bool = False) -> tuple[Row, ...]:
+    device, kind, run = _device(snapshot)
     head: list[Span] = [(f" {device}", STRONG)]
     if kind not in (None, "hardware"):
         head.append((f"  {kind}: never ranked", WARN))
     values = _readings(snapshot, device)
     if values is None:
         why = _why_not(snapshot, device, run)
-        return tuple([tuple(head), *(((f" {part}", MUTED),) for part in wrapped(why, width - 2))])
+        if dense and width_of(head) + len(why) + 2 <= width:
+            return ((*head, (f"  {why}", MUTED)),)
+        return (tuple(head), *(((f" {part}", MUTED),) for part in wrapped(why, width - 2)))
     busy = _first(values, "utilisation_gpu", "utilization")
-    rows: list[Row] = [tuple(head), _gauge("busy", busy, share(busy), width)]
+    rows: list[Row] = []
+    if dense and len(device) < _LABEL:
+        rows.append(_gauge(device, busy, share(busy), width, style=STRONG))
+    else:
+        rows += [tuple(head), _gauge("busy", busy, share(busy), width)]
     used, total = _number(values.get("memory_used_bytes")), _number(values.get("memory_total_bytes"))
     rows.append(_memory("memory", used, total, width))
-    watts = _number(values.get("power_w"))
-    heat = _number(values.get("temperature_c"))
+    watts, heat = _number(values.get("power_w")), _number(values.get("temperature_c"))
     rows.append(_pair("power", brief(watts, "W"), "at", _degrees(heat), width))
     clock = _number(values.get("clock_sm_mhz"))
-    if clock is not None:
+    if clock is not None and not dense:
         rows.append(_fact("clock", brief(clock, "MHz")))
     slowed = values.get("slowed_by") or ()
     if slowed:
-        rows += [((f" slowed by {', '.join(map(str, slowed))}", WARN),)]
+        rows.append(((f" slowed by {', '.join(map(str, slowed))}", WARN),))
     strangers = values.get("other_pids") or ()
     if strangers:
-        rows += [((f" also used by {len(strangers)} other process{'es' if len(strangers) > 1 else ''}", WARN),)]
-    past = [value for value in history.numbers(_source_of(snapshot, device) or device, "utilisation_gpu")]
-    if len(past) > 1 and width >= _BLOCKS_FROM:
-        rows.insert(2, (("".ljust(_LABEL + 1), TEXT), (levels(past[-(width - _LABEL - 2) :]), LIVE)))
+        rows.append(((f" also used by {len(strangers)} other process{'es' if len(strangers) > 1 else ''}", WARN),))
     return tuple(rows)
 
 
-def host_rows(snapshot: Snapshot, history: History, width: int) -> tuple[Row, ...]:
+def host_rows(snapshot: Snapshot, history: History, width: int, *, dense: bool = False) -> tuple[Row, ...]:
     values = snapshot.telemetry.get("host")
-    head: Row = ((" host", STRONG),)
     if not isinstance(values, Mapping):
-        return head, ((" no readings yet" if not snapshot.over else " no readings", MUTED),)
-    rows: list[Row] = [head]
+        return ((" host", STRONG),), ((" no readings yet" if not snapshot.over else " no readings", MUTED),)
     total = _first(values, "cpu_total", "cpu_share")
-    rows.append(_gauge("cores", total, share(total), width))
+    rows: list[Row] = []
+    if dense:
+        rows.append(_gauge("host", total, share(total), width, style=STRONG))
+    else:
+        rows += [((" host", STRONG),), _gauge("cores", total, share(total), width)]
     by_core = values.get("cpu_by_core")
     if isinstance(by_core, list | tuple) and by_core:
-        rows += _cores([_number(value) for value in by_core], width)
+        rows += _cores([_number(value) for value in by_core], width)[: 1 if dense else None]
     worker = _number(values.get("worker_cpu_per_wall"))
     if worker is not None:
         rows.append(_fact("worker", f"{worker:.2f} cores"))
     used, free = _number(values.get("memory_used_bytes")), _number(values.get("memory_available_bytes"))
     rows.append(_memory("memory", used, used + free if used is not None and free is not None else None, width))
+    if dense:
+        return tuple(rows)
     resident = _number(values.get("worker_rss_bytes"))
     if resident is not None:
-        rows.append(_fact("", f"{brief(resident, 'bytes')} of it the worker's"))
+        rows.append(_fact("", f"{brief(resident, 'bytes')} the worker's"))
     reading, writing = history.rate("host", "worker_read_bytes"), history.rate("host", "worker_write_bytes")
     if reading is not None or writing is not None:
         rows.append(_pair("reads", brief(reading, "bytes/s"), "writes", brief(writing, "bytes/s"), width))
@@ -114,6 +151,12 @@ def host_rows(snapshot: Snapshot, history: History, width: int) -> tuple[Row, ..
     if any(fact and fact != "–" for fact in facts):
         rows.append(_fact("load", "  ".join(fact for fact in facts if fact and fact != "–")))
     return tuple(rows)
+
+
+def _device(snapshot: Snapshot) -> tuple[str, str | None, RunView | None]:
+    run = shown_run(snapshot)
+    cell = cell_of(snapshot, run.id) if run is not None else None
+    return (cell.device, cell.device_kind, run) if cell is not None else ("device", None, run)
 
 
 def _readings(snapshot: Snapshot, device: str) -> Mapping[str, Any] | None:
@@ -140,13 +183,10 @@ def _why_not(snapshot: Snapshot, device: str, run: RunView | None) -> str:
     return "not readable: nothing here reads this device's sensors"
 
 
-def _gauge(label: str, value: float | None, text: str, width: int) -> Row:
-    style = WARN if value is not None and value >= _FULL and label == "memory" else LIVE
-    room = width - _LABEL - 2 - 7
-    head: Row = ((f" {label:<{_LABEL - 1}} ", MUTED),)
-    if width < _BLOCKS_FROM or room < 4:
-        return (*head, (text, TEXT))
-    return (*head, *bar(value, room, style), (f" {text:>6}", TEXT))
+def _gauge(label: str, value: float | None, text: str, width: int, *, style: str = MUTED) -> Row:
+    room = width - _LABEL - 2 - 6
+    head: Row = ((f" {label:<{_LABEL - 1}} ", style),)
+    return (*head, *bar(value, room, LIVE), (f" {text:>5}", TEXT)) if room >= 4 else (*head, (text, TEXT))
 
 
 def _memory(label: str, used: float | None, total: float | None, width: int) -> Row:
@@ -155,6 +195,8 @@ def _memory(label: str, used: float | None, total: float | None, width: int) -> 
         share_used = (used or 0.0) / total
         room = width - _LABEL - 2 - len(text) - 1
         head: Row = ((f" {label:<{_LABEL - 1}} ", MUTED),)
+        if room < 4 and len(text) > width - _LABEL - 2:
+            text = f"{brief(used, 'bytes')}, {share(share_used)}"
         if room >= 4:
             return (*head, *bar(share_used, room, WARN if share_used >= _FULL else LIVE), (f" {text}", TEXT))
         return (*head, (text, TEXT))
@@ -164,9 +206,11 @@ def _memory(label: str, used: float | None, total: float | None, width: int) -> 
 def _cores(values: list[float | None], width: int) -> list[Row]:
     """A level for each core, as many to a line as fit; beyond three lines the busiest ones come first."""
     room = max(8, width - _LABEL - 2)
+    spaced = len(values) * 2 <= room
+    room = room // 2 if spaced else room
     shown = values if len(values) <= 3 * room else sorted(values, key=lambda value: -(value or 0.0))[: 3 * room]
     lines = [shown[at : at + room] for at in range(0, len(shown), room)]
-    return [((" " * (_LABEL + 1), TEXT), (levels(line), LIVE)) for line in lines]
+    return [((" " * (_LABEL + 1), TEXT), ((" " if spaced else "").join(levels(line)), LIVE)) for line in lines]
 
 
 def _fact(label: str, text: str) -> Row:
@@ -188,4 +232,3 @@ def _first(values: Mapping[str, Any], *names: str) -> float | None:
 
 def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-

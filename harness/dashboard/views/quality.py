@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import accumulate
 from statistics import median
 
@@ -21,7 +22,7 @@ from harness.dashboard.widgets.paint import (
     clipped,
 )
 from harness.execution.snapshot import CellView, MetricView, RunView, Snapshot
-from harness.report.numbers import amount, brief
+from harness.report.numbers import amount, brief, share
 from harness.store.records import metric_key
 
 _QUALITIES = ("auc", "gauc", "log_loss", "normalized_entropy", "accuracy", "calibration")
@@ -29,7 +30,7 @@ _RATIOS = ("hit_ratio", "unique_hit_ratio", "accelerator_utilization")
 _COSTS = ("latency_p50_s", "latency_p99_s", "bandwidth", "memory_peak_bytes", "energy_j_per_sample", "roofline_share")
 _NAMES = {
     "latency_p50_s": "p50", "latency_p99_s": "p99", "memory_peak_bytes": "peak memory",
-    "energy_j_per_sample": "energy a sample", "roofline_share": "of the limit",
+    "energy_j_per_sample": "energy a sample",
 }  # fmt: skip
 _KNOWN = {"_bayes": "best possible", "_majority": "majority alone"}
 _LABEL = 18
@@ -56,7 +57,10 @@ def _loss_line(run: RunView, style: str, *, behind: bool = False) -> Line | None
     until = list(accumulate(window.samples for window in run.windows))
     before = max(0, run.samples - until[-1])
     return Line(
-        tuple(float(before + seen) for seen in until), tuple(window.loss for window in run.windows), style, behind=behind
+        tuple(float(before + seen) for seen in until),
+        tuple(window.loss for window in run.windows),
+        style,
+        behind=behind,
     )
 
 
@@ -67,15 +71,25 @@ def quality_rows(snapshot: Snapshot, cell: CellView, run: RunView, width: int) -
     loss = next((window.loss for window in reversed(run.windows) if window.loss is not None), None)
     if loss is not None:
         rows.append(_fact("loss", f"{loss:.4f}", " of the last window", ""))
+    earlier = _earlier(cell, run) if run.status in ("running", "pending") else {}
+    alone: list[Span] = []
     for name in _QUALITIES:
-        if name in metrics:
-            rows.append(_quality(metrics[name], metrics))
+        known = metrics if name in metrics else earlier
+        metric = known.get(name)
+        if metric is None:
+            continue
+        if metric.value is None or any(name + suffix in known for suffix in _KNOWN) or metric.role == "primary":
+            rows.append(_quality(metric, known, before="" if known is metrics else "in earlier repeats"))
+        elif known is metrics:
+            alone += [(f" {name.replace('_', ' ')} ", MUTED), (_number(metric), STRONG), (" ", TEXT)]
+    if alone:
+        rows.append(clipped(tuple(alone), width))
     rows += _ratio_rows(snapshot, cell, metrics, width)
     costs: list[Span] = []
     for name in _COSTS:
         metric = metrics.get(name)
         if metric is not None and metric.value is not None:
-            costs += [("  " if costs else " ", TEXT), (f"{_NAMES.get(name, name)} ", MUTED), (_number(metric), TEXT)]
+            costs += [("  " if costs else " ", TEXT), *_cost(name, metric)]
     if costs:
         rows.append(clipped(tuple(costs), width))
     if not rows:
@@ -84,32 +98,47 @@ def quality_rows(snapshot: Snapshot, cell: CellView, run: RunView, width: int) -
     return tuple(rows)
 
 
-def _quality(metric: MetricView, metrics: Mapping[str, MetricView]) -> Row:
+def _cost(name: str, metric: MetricView) -> Row:
+    if name == "roofline_share":
+        return (share(metric.value), TEXT), (" of the machine's limit", MUTED)
+    return (f"{_NAMES.get(name, name)} ", MUTED), (_number(metric), TEXT)
+
+
+def _earlier(cell: CellView, run: RunView) -> dict[str, MetricView]:
+    """The median of each quality over the other repeats, while this one has not measured its own."""
+    ended = [by_key(other) for other in cell.runs if other.id != run.id and other.status == "ok"]
+    found: dict[str, MetricView] = {}
+    for key in dict.fromkeys(key for metrics in ended for key in metrics):
+        known = [one for metrics in ended if (one := metrics.get(key)) is not None and one.value is not None]
+        if known:
+            found[key] = replace(known[0], value=median(one.value for one in known if one.value is not None))
+    return found
+
+
+def _quality(metric: MetricView, metrics: Mapping[str, MetricView], before: str = "") -> Row:
     """`auc 0.7931  0.0194 below the best possible 0.8125`."""
+    label = metric.name.replace("_", " ") + (f" {before}" if before else "")
     if metric.value is None:
-        return _fact(metric.name.replace("_", " "), "–", " undefined on these rows", "")
+        return _fact(label, "–", " undefined on these rows", "")
     for suffix, words in _KNOWN.items():
         beside = metrics.get(metric.name + suffix)
         if beside is not None and beside.value is not None:
             gap = beside.value - metric.value
             side = "below" if gap >= 0 else "above"
-            return _fact(
-                metric.name.replace("_", " "), _number(metric), f"  {abs(gap):.4f} {side} the {words} ", _number(beside)
-            )
-    return _fact(metric.name.replace("_", " "), _number(metric), "", "")
+            return _fact(label, _number(metric), f"  {abs(gap):.4f} {side} the {words} ", _number(beside))
+    return _fact(label, _number(metric), "", "")
 
 
-def _ratio_rows(
-    snapshot: Snapshot, cell: CellView, metrics: Mapping[str, MetricView], width: int
-) -> list[Row]:
+def _ratio_rows(snapshot: Snapshot, cell: CellView, metrics: Mapping[str, MetricView], width: int) -> list[Row]:
     names = [key for key, metric in metrics.items() if metric.name in _RATIOS]
     rows: list[Row] = []
     if len(snapshot.cells) > 1:
         for name in _RATIOS:
             rows += _over_cells(snapshot, cell, name, width)
         return rows
+    label = min(_LABEL, max((len(_shown(key)) for key in names), default=0))
     for key in names:
-        rows.append(_ratio(_shown(key), metrics[key].value, width, LIVE))
+        rows.append(_ratio(_shown(key), metrics[key].value, width, LIVE, label))
     return rows
 
 
@@ -129,18 +158,19 @@ def _over_cells(snapshot: Snapshot, current: CellView, name: str, width: int) ->
         return []
     rows: list[Row] = [((f" {name.replace('_', ' ')}", MUTED),)]
     best = max(value for value, _ in found)
+    label = min(_LABEL, max(len(cell_name(cell)) for _, cell in found))
     for value, cell in sorted(found, key=lambda pair: -pair[0]):
         style = GOOD if value == best and len(found) > 1 else LIVE if cell.id == current.id else MUTED
-        rows.append(_ratio(cell_name(cell), value, width, style, strong=cell.id == current.id))
+        rows.append(_ratio(cell_name(cell), value, width, style, label, strong=cell.id == current.id))
     return rows
 
 
-def _ratio(label: str, value: float | None, width: int, style: str, *, strong: bool = False) -> Row:
-    text = "–" if value is None else f"{100 * value:.2f} %"
-    room = width - _LABEL - 2 - 9
-    name = label if len(label) <= _LABEL else label[: _LABEL - 1] + "…"
-    head: Span = (f" {name:<{_LABEL}} ", STRONG if strong else TEXT)
-    return (head, *bar(value, room, style), (f" {text:>8}", TEXT)) if room >= 6 else (head, (text, TEXT))
+def _ratio(text: str, value: float | None, width: int, style: str, label: int, *, strong: bool = False) -> Row:
+    shown = "–" if value is None else f"{100 * value:.2f} %"
+    room = width - label - 2 - 9
+    name = text if len(text) <= label else text[: label - 1] + "…"
+    head: Span = (f" {name:<{label}} ", STRONG if strong else TEXT)
+    return (head, *bar(value, room, style), (f" {shown:>8}", TEXT)) if room >= 6 else (head, (f"{shown:>8}", TEXT))
 
 
 def _fact(label: str, number: str, words: str, more: str) -> Row:

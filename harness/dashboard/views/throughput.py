@@ -12,7 +12,10 @@ from harness.execution.snapshot import CellView, RunView, WindowView
 from harness.report.numbers import brief
 
 EARLIER_SHOWN = 5
+_WHOLE = 0.6  # of the usual length of a window
+_NARROWEST = 0.1  # of its top that the range of y covers at least, so that a steady rate looks steady
 _BYTES = ("B", "bytes")
+_CONDITIONS = ("", "s", "steps", "epochs")  # how far a stop condition is, which is no rate
 
 
 def throughput_row(cell: CellView, run: RunView, history: History) -> Row:
@@ -38,10 +41,9 @@ def throughput_row(cell: CellView, run: RunView, history: History) -> Row:
 
 def throughput_plot(cell: CellView, run: RunView, history: History) -> Plot:
     """Windows over the seconds since the first of them; warm-up is faint, earlier repeats lie behind."""
-    if not run.windows and run.progress_unit in _BYTES:
-        points = history.rates(run.id)
-        line = Line(tuple(at for at, _ in points), tuple(rate for _, rate in points), "series-1")
-        return Plot((line,) if points else (), x_unit="s", y_unit="bytes/s", empty="no data have been written yet")
+    if not run.windows and run.progress_unit not in _CONDITIONS and (points := history.rates(run.id)):
+        line = Line(tuple(at for at, _ in points), tuple(rate for _, rate in points), LIVE)
+        return Plot((line,), x_unit="s", y_unit="bytes/s" if run.progress_unit in _BYTES else "")
     earlier = [other for other in cell.runs if other.id != run.id and other.windows and other.repeat < run.repeat]
     lines = [_line(other.windows, FAINT, behind=True) for other in earlier[-EARLIER_SHOWN:]]
     warm = [window for window in run.windows if window.phase == "warmup"]
@@ -51,15 +53,16 @@ def throughput_plot(cell: CellView, run: RunView, history: History) -> Plot:
         lines.append(_line((*warm, *rest[:1]), MUTED, begin=begin))
     if rest:
         lines.append(_line(tuple(rest), LIVE, begin=begin))
-    return Plot(tuple(line for line in lines if line.x), x_unit="s", empty=_why_empty(run))
+    return Plot(tuple(line for line in lines if line.x), x_unit="s", least_y_share=_NARROWEST, empty=_why_empty(run))
 
 
-def _line(
-    windows: tuple[WindowView, ...], style: str, *, behind: bool = False, begin: float | None = None
-) -> Line:
+def _line(windows: tuple[WindowView, ...], style: str, *, behind: bool = False, begin: float | None = None) -> Line:
+    """Windows as points; one that a phase's end cut short says little, and is left out."""
     start = _begin(windows) if begin is None else begin
+    usual = median(window.seconds for window in windows)
+    whole = [window for window in windows if window.seconds >= _WHOLE * usual]
     return Line(
-        tuple(window.at_s - start for window in windows), tuple(window.rate for window in windows), style, behind=behind
+        tuple(window.at_s - start for window in whole), tuple(window.rate for window in whole), style, behind=behind
     )
 
 
@@ -75,9 +78,9 @@ def _value(run: RunView, history: History) -> tuple[float | None, str]:
     for name in ("throughput", "bandwidth"):
         if name in metrics and metrics[name].value is not None:
             return metrics[name].value, metrics[name].unit
-    if run.progress_unit in _BYTES:
+    if run.progress_unit not in _CONDITIONS:
         points = history.rates(run.id)
-        return (points[-1][1] if points else None), "bytes/s"
+        return (points[-1][1] if points else None), f"{run.progress_unit}/s"
     return None, "samples/s"
 
 
@@ -93,5 +96,5 @@ def _why_empty(run: RunView) -> str:
     if run.status == "pending":
         return "waits for its turn"
     if run.status == "running":
-        return "the first window is not over yet" if run.phase in ("warmup", "measure") else f"{run.phase or 'starting'} …"
+        return "nothing to draw yet" if run.phase in ("warmup", "measure") else f"{run.phase or 'starting'} …"
     return "no windows were recorded"

@@ -6,7 +6,21 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from harness.dashboard.views.words import cell_name, headline, sign
-from harness.dashboard.widgets.paint import BAD, FAINT, LIVE, MUTED, STRONG, TEXT, WARN, Row, Span, bar, clipped, spread_out
+from harness.dashboard.widgets.paint import (
+    BAD,
+    FAINT,
+    LIVE,
+    MUTED,
+    STRONG,
+    TEXT,
+    WARN,
+    Row,
+    Span,
+    bar,
+    clipped,
+    spread_out,
+    width_of,
+)
 from harness.execution.snapshot import CellView, RunView, Snapshot
 from harness.report.numbers import duration
 
@@ -22,7 +36,9 @@ class Node:
     row: Row
 
 
-def nodes(snapshot: Snapshot, width: int, *, open_cells: Collection[str], order: Sequence[str] = ()) -> tuple[Node, ...]:
+def nodes(
+    snapshot: Snapshot, width: int, *, open_cells: Collection[str], order: Sequence[str] = ()
+) -> tuple[Node, ...]:
     """The lines. One cell alone has no line of its own. `order` lists run ids as they were planned."""
     turns = _turns(snapshot, order)
     several = len(snapshot.cells) > 1
@@ -43,9 +59,8 @@ def _turns(snapshot: Snapshot, order: Sequence[str]) -> dict[str, int]:
     """How many runs come before each pending one: 1 is the next."""
     place = {run_id: number for number, run_id in enumerate(order)}
     pending = [run for cell in snapshot.cells for run in cell.runs if run.status == "pending"]
-    if any(run.id not in place for run in pending) and not place:
-        if len(snapshot.cells) > 1:
-            return {}  # interleaved or not: not known before the plan has been read
+    if not place and len(snapshot.cells) > 1:
+        return {}  # interleaved or not: not known before the plan has been read
     pending.sort(key=lambda run: place.get(run.id, len(place)))
     return {run.id: number for number, run in enumerate(pending, start=1)}
 
@@ -74,9 +89,9 @@ def _run_row(cell: CellView, run: RunView, turn: int | None, width: int, indent:
             right.append((f" {100 * run.progress_done / run.progress_total:3.0f} %", TEXT))
     elif run.status == "ok":
         left.append((headline(run) or "ok", TEXT))
-        if run.contended:
-            right.append(("contended ", WARN))
-        right.append((duration(run.elapsed_s), MUTED))
+        right = [(duration(run.elapsed_s), MUTED)]
+        if run.contended and width - width_of((*left, *right)) >= len(" contended  "):
+            right.insert(0, ("contended ", WARN))
     else:
         left.append((run.status, WARN if run.status == "interrupted" else MUTED if run.status == "skipped" else BAD))
         if run.reason:

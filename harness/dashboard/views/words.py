@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from harness.dashboard.widgets.paint import BAD, FAINT, GOOD, LIVE, MUTED, WARN
 from harness.execution.snapshot import CellView, MetricView, RunView, Snapshot
 from harness.report.numbers import brief
+from harness.report.quantity import split_quantity
 from harness.store.records import metric_key
 
 # A sign for each status: also without colours they tell apart.
@@ -21,20 +22,21 @@ SIGNS: Mapping[str, tuple[str, str]] = {
     "interrupted": ("◌", WARN),
     "skipped": ("–", MUTED),
 }
+CONTENDED_SIGN = ("▲", WARN)
 RETRIABLE = frozenset(("failed", "crashed", "timeout", "lost", "interrupted", "skipped"))
 MEASURED_PHASES = ("warmup", "measure")
 
 
 def sign(run: RunView) -> tuple[str, str]:
-    """The sign of a run; amber where the machine was busy with something else."""
+    """The sign of a run; another one where the machine was busy with something else."""
     text, style = SIGNS.get(run.status, ("?", BAD))
-    return (text, WARN) if run.status == "ok" and run.contended else (text, style)
+    return CONTENDED_SIGN if run.status == "ok" and run.contended else (text, style)
 
 
 def headline(run: RunView) -> str:
     """The number that a run is known by: its throughput, else its first primary metric that was measured."""
     if run.throughput is not None:
-        return brief(run.throughput, "")
+        return split_quantity(run.throughput, "")[0]
     metric = next((metric for metric in run.metrics if metric.role == "primary" and metric.value is not None), None)
     return brief(metric.value, metric.unit) if metric is not None else ""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 # Bits of U+2800 by (column, row) of the dot in its cell: Unicode, block Braille Patterns.
 _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
@@ -30,10 +31,13 @@ class Range:
         return self.high - self.low
 
 
-def value_range(values: Iterable[float | None], *, include: Iterable[float] = ()) -> Range | None:
+def value_range(
+    values: Iterable[float | None], *, include: Iterable[float] = (), least_share: float = 0.0
+) -> Range | None:
     """From the 2nd to the 98th percentile with a margin, so that one odd window cannot flatten the rest.
 
-    From few points the extremes. `include` are values that must be in sight. None without values.
+    From few points the extremes. `include` are values that must be in sight; the range covers at least `least_share`
+    of its top. None without values.
     """
     known = sorted(value for value in values if value is not None and math.isfinite(value))
     wanted = [value for value in include if math.isfinite(value)]
@@ -44,6 +48,9 @@ def value_range(values: Iterable[float | None], *, include: Iterable[float] = ()
     low, high = min(kept), max(kept)
     if 0 <= low < _FROM_ZERO * high:
         low = 0.0
+    missing = least_share * abs(high) - (high - low)
+    if missing > 0:
+        low, high = low - missing / 2, high + missing / 2
     margin = (high - low) * _MARGIN or abs(high) * 0.05 or 1.0
     return Range(low - margin if low != 0 else 0.0, high + margin)
 
@@ -52,9 +59,8 @@ def ticks(span: Range, most: int) -> list[float]:
     """Round values inside the range, at most `most`."""
     if most < 1 or span.size <= 0:
         return []
-    raw = span.size / most
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(step * power for step in (1, 2, 5, 10, 20) if span.size / (step * power) <= most)
+    power = 10.0 ** math.floor(math.log10(span.size / most))
+    step = next(step * power for step in (1, 2, 5, 10, 20) if span.size / (step * power) <= most + 0.5)
     first = math.ceil(span.low / step - 1e-9)
     return [number * step for number in range(first, math.floor(span.high / step + 1e-9) + 1)]
 
@@ -87,7 +93,7 @@ def labels(values: Sequence[float], unit: str = "") -> list[str]:
     scale, prefix = next(((scale, name) for scale, name in table if largest >= scale), (1.0, ""))
     if scale == 1e3 and largest < 10_000:
         scale, prefix = 1.0, ""
-    gaps = [abs(b - a) / scale for a, b in zip(values, values[1:], strict=False) if b != a]
+    gaps = [abs(b - a) / scale for a, b in pairwise(values) if b != a]
     step = min(gaps) if gaps else largest / scale or 1.0
     decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step < 1 else 0
     if step >= 1 and any(abs(value / scale - round(value / scale)) > 1e-6 for value in values):
@@ -165,7 +171,7 @@ _Column = tuple[int, float | None, float, float, float | None]
 
 
 def _columns(xs: Sequence[float], ys: Sequence[float | None], x: Range, dots: int) -> Iterable[_Column]:
-    """(column, first, lowest, highest, last) of the points in each column of dots that has any; Nones break the line."""
+    """(column, first, lowest, highest, last) of each column of dots that has points; Nones break the line."""
     scale = (dots - 1) / x.size if x.size > 0 else 0.0
     current: int | None = None
     first = low = high = last = 0.0

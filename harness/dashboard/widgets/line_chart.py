@@ -67,6 +67,7 @@ class Plot:
     log_x: bool = False
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
+    least_y_share: float = 0.0  # of the highest value that the range of y covers at least
     cursor: float | None = None
     empty: str = "nothing to draw yet"
 
@@ -103,7 +104,7 @@ def draw(plot: Plot, width: int, height: int, palette: Palette) -> list[Strip]:
         return _nothing(plot.empty, width, height, palette)
     axes = height > _LOWEST and width > _NARROWEST + 6
     rows = height - 1 if axes else height
-    y_ticks = ticks(y, max(1, rows // _ROWS_PER_TICK)) if axes else []
+    y_ticks = ticks(y, max(2, rows // _ROWS_PER_TICK)) if axes else []
     y_labels = labels(y_ticks, plot.y_unit)
     margin = max(map(len, y_labels), default=0) + 1 if axes else 0
     columns = width - margin - (1 if axes else 0)
@@ -155,7 +156,8 @@ def _ranges(plot: Plot) -> tuple[Range | None, Range | None]:
         return x, Range(*plot.y_range)
     front = [value for line in plot.lines if not line.behind for value in line.y if value is not None]
     back = [value for line in plot.lines if line.behind for value in line.y if value is not None]
-    return x, value_range([*front, *back], include=[level.value for level in plot.levels if level.in_range])
+    include = [level.value for level in plot.levels if level.in_range]
+    return x, value_range([*front, *back], include=include, least_share=plot.least_y_share)
 
 
 def _log(value: float) -> float:
@@ -208,6 +210,8 @@ def _x_axis(plot: Plot, x: Range, columns: int, margin: int, width: int, palette
     else:
         values = ticks(x, most)
         texts = labels(values, plot.x_unit)
+    if plot.x_unit == "s ago":
+        texts = [text.removeprefix("-") for text in texts]
     line = [" "] * (width + 1)
     free = 0
     for value, text in zip(values, texts, strict=True):

@@ -45,8 +45,8 @@ def palette_of(variables: Mapping[str, str], background: Color, *, ansi: bool) -
     behind = None if ansi else background.rich_color
     foreground = Color.parse(variables["foreground"])
 
-    def plain(colour: Color, **more: bool) -> Style:
-        return Style(color=colour.rich_color, bgcolor=behind, **more)
+    def plain(colour: Color, *, bold: bool = False, dim: bool = False) -> Style:
+        return Style(color=colour.rich_color, bgcolor=behind, bold=bold or None, dim=dim or None)
 
     def quiet(share: float) -> Style:
         if ansi:
@@ -54,7 +54,7 @@ def palette_of(variables: Mapping[str, str], background: Color, *, ansi: bool) -
         return plain(foreground.blend(background, share))
 
     named = {GOOD: "success", WARN: "warning", BAD: "error", LIVE: "primary", **{name: name for name in SERIES}}
-    styles = {name: plain(Color.parse(variables[variable])) for name, variable in named.items()}
+    styles: dict[str, Style] = {name: plain(Color.parse(variables[variable])) for name, variable in named.items()}
     return Palette(
         {
             **styles,
