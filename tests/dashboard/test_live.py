@@ -191,7 +191,7 @@ def test_a_run_can_be_looked_at_while_another_goes_on_and_f_comes_back() -> None
             app.app.screen.query_one(RunTree).focus()
             await app.press("home")
             assert "Throughput · repeat 1" in app.text()
-            assert "0.0194 below the best possible 0.8125" in app.text()
+            assert "auc 0.7931  best possible 0.8125  −0.0194" in app.text()
             source.play(steady(20))
             await app.until(lambda: "64 %" in app.text())
             assert "Throughput · repeat 1" in app.text()

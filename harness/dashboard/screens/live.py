@@ -27,7 +27,7 @@ from harness.dashboard.views.machine import lamp, legend, machine_plot, machine_
 from harness.dashboard.views.quality import loss_plot, quality_rows
 from harness.dashboard.views.status import status_rows
 from harness.dashboard.views.tabs import event_rows, log_rows, setting_rows
-from harness.dashboard.views.throughput import throughput_plot, throughput_row
+from harness.dashboard.views.throughput import throughput_bars, throughput_plot, throughput_row
 from harness.dashboard.views.words import RETRIABLE, cell_name, cell_of, shown_run
 from harness.dashboard.widgets.line_chart import LineChart, Plot
 from harness.dashboard.widgets.paint import Row
@@ -357,16 +357,20 @@ class LiveScreen(BenchScreen):
         if len(snapshot.cells) > 1:
             picked = f"{cell_name(cell)} {picked}".strip()
         self.query_one("#throughput", Panel).entitle(picked)
-        self.query_one("#throughput-line", RowsView).show((throughput_row(cell, run, self._history),))
-        self.query_one("#throughput-chart", LineChart).show(throughput_plot(cell, run, self._history))
+        line, chart = self.query_one("#throughput-line", RowsView), self.query_one("#throughput-chart", LineChart)
+        rates = throughput_plot(cell, run, self._history)
+        bars = throughput_bars(snapshot, cell, line.size.width or 40) if not rates.lines else ()
+        _fit(line, (throughput_row(cell, run, self._history), *bars))
+        chart.set_class(bool(bars), "-hidden")
+        if not bars:
+            chart.show(rates)
         rows_view = self.query_one("#quality-rows", RowsView)
         rows = quality_rows(snapshot, cell, run, rows_view.size.width or 40)
         _fit(rows_view, rows)
-        plot = loss_plot(cell, run)
-        chart = self.query_one("#loss-chart", LineChart)
-        chart.set_class(plot is None, "-hidden")
-        if plot is not None:
-            chart.show(plot)
+        losses, loss_chart = loss_plot(cell, run), self.query_one("#loss-chart", LineChart)
+        loss_chart.set_class(losses is None, "-hidden")
+        if losses is not None:
+            loss_chart.show(losses)
 
     def _draw_tab(self) -> None:
         """Only the tab in sight."""

@@ -7,18 +7,16 @@ from dataclasses import replace
 from itertools import accumulate
 from statistics import median
 
+from harness.dashboard.views.bars import bar_rows
 from harness.dashboard.views.words import by_key, cell_name
 from harness.dashboard.widgets.line_chart import Line, Plot
 from harness.dashboard.widgets.paint import (
     FAINT,
-    GOOD,
-    LIVE,
     MUTED,
     STRONG,
     TEXT,
     Row,
     Span,
-    bar,
     clipped,
 )
 from harness.execution.snapshot import CellView, MetricView, RunView, Snapshot
@@ -33,7 +31,6 @@ _NAMES = {
     "energy_j_per_sample": "energy a sample",
 }  # fmt: skip
 _KNOWN = {"_bayes": "best possible", "_majority": "majority alone"}
-_LABEL = 18
 
 
 def loss_plot(cell: CellView, run: RunView) -> Plot | None:
@@ -70,7 +67,7 @@ def quality_rows(snapshot: Snapshot, cell: CellView, run: RunView, width: int) -
     rows: list[Row] = []
     loss = next((window.loss for window in reversed(run.windows) if window.loss is not None), None)
     if loss is not None:
-        rows.append(_fact("loss", f"{loss:.4f}", " of the last window", ""))
+        rows.append(_fact("loss", f"{loss:.4f}", " in the last window"))
     earlier = _earlier(cell, run) if run.status in ("running", "pending") else {}
     alone: list[Span] = []
     for name in _QUALITIES:
@@ -79,7 +76,7 @@ def quality_rows(snapshot: Snapshot, cell: CellView, run: RunView, width: int) -
         if metric is None:
             continue
         if metric.value is None or any(name + suffix in known for suffix in _KNOWN) or metric.role == "primary":
-            rows.append(_quality(metric, known, before="" if known is metrics else "in earlier repeats"))
+            rows.append(_quality(metric, known, before="" if known is metrics else ", earlier repeats"))
         elif known is metrics:
             alone += [(f" {name.replace('_', ' ')} ", MUTED), (_number(metric), STRONG), (" ", TEXT)]
     if alone:
@@ -116,30 +113,22 @@ def _earlier(cell: CellView, run: RunView) -> dict[str, MetricView]:
 
 
 def _quality(metric: MetricView, metrics: Mapping[str, MetricView], before: str = "") -> Row:
-    """`auc 0.7931  0.0194 below the best possible 0.8125`."""
-    label = metric.name.replace("_", " ") + (f" {before}" if before else "")
+    """`auc 0.7931  best possible 0.8125  −0.0194`."""
+    label = metric.name.replace("_", " ") + before
     if metric.value is None:
-        return _fact(label, "–", " undefined on these rows", "")
+        return _fact(label, "–", "  undefined on these rows")
     for suffix, words in _KNOWN.items():
         beside = metrics.get(metric.name + suffix)
         if beside is not None and beside.value is not None:
-            gap = beside.value - metric.value
-            side = "below" if gap >= 0 else "above"
-            return _fact(label, _number(metric), f"  {abs(gap):.4f} {side} the {words} ", _number(beside))
-    return _fact(label, _number(metric), "", "")
+            gap = f"{metric.value - beside.value:+.4f}".replace("-", "−")
+            return (*_fact(label, _number(metric), f"  {words} "), (_number(beside), TEXT), (f"  {gap}", MUTED))
+    return _fact(label, _number(metric))
 
 
 def _ratio_rows(snapshot: Snapshot, cell: CellView, metrics: Mapping[str, MetricView], width: int) -> list[Row]:
-    names = [key for key, metric in metrics.items() if metric.name in _RATIOS]
-    rows: list[Row] = []
-    if len(snapshot.cells) > 1:
-        for name in _RATIOS:
-            rows += _over_cells(snapshot, cell, name, width)
-        return rows
-    label = min(_LABEL, max((len(_shown(key)) for key in names), default=0))
-    for key in names:
-        rows.append(_ratio(_shown(key), metrics[key].value, width, LIVE, label))
-    return rows
+    if len(snapshot.cells) < 2:
+        return _ratio_bars(metrics, width)
+    return [row for name in _RATIOS for row in _over_cells(snapshot, cell, name, width)]
 
 
 def _over_cells(snapshot: Snapshot, current: CellView, name: str, width: int) -> list[Row]:
@@ -156,25 +145,22 @@ def _over_cells(snapshot: Snapshot, current: CellView, name: str, width: int) ->
             found.append((median(values), cell))
     if not found:
         return []
-    rows: list[Row] = [((f" {name.replace('_', ' ')}", MUTED),)]
-    best = max(value for value, _ in found)
-    label = min(_LABEL, max(len(cell_name(cell)) for _, cell in found))
-    for value, cell in sorted(found, key=lambda pair: -pair[0]):
-        style = GOOD if value == best and len(found) > 1 else LIVE if cell.id == current.id else MUTED
-        rows.append(_ratio(cell_name(cell), value, width, style, label, strong=cell.id == current.id))
-    return rows
+    found.sort(key=lambda pair: -pair[0])
+    bars = [(cell_name(cell), value, f"{100 * value:.2f} %", cell.id == current.id) for value, cell in found]
+    return [((f" {name.replace('_', ' ')}", MUTED),), *bar_rows(bars, width, top=1.0)]
 
 
-def _ratio(text: str, value: float | None, width: int, style: str, label: int, *, strong: bool = False) -> Row:
-    shown = "–" if value is None else f"{100 * value:.2f} %"
-    room = width - label - 2 - 9
-    name = text if len(text) <= label else text[: label - 1] + "…"
-    head: Span = (f" {name:<{label}} ", STRONG if strong else TEXT)
-    return (head, *bar(value, room, style), (f" {shown:>8}", TEXT)) if room >= 6 else (head, (f"{shown:>8}", TEXT))
+def _ratio_bars(metrics: Mapping[str, MetricView], width: int) -> list[Row]:
+    found = [
+        (_shown(key), metric.value, f"{100 * metric.value:.2f} %", False)
+        for key, metric in metrics.items()
+        if metric.name in _RATIOS and metric.value is not None
+    ]
+    return bar_rows(found, width, top=1.0)
 
 
-def _fact(label: str, number: str, words: str, more: str) -> Row:
-    return ((f" {label} ", MUTED), (number, STRONG), (words, MUTED), (more, TEXT))
+def _fact(label: str, number: str, words: str = "") -> Row:
+    return ((f" {label} ", MUTED), (number, STRONG), (words, MUTED))
 
 
 def _number(metric: MetricView) -> str:

@@ -49,7 +49,11 @@ def status_rows(
     if snapshot is None:
         return ((" nothing runs", STRONG),), ((f" {banner}" if banner else "", MUTED),)
     state, style = _STATES.get(snapshot.state, (snapshot.state, TEXT))
-    right: list[Span] = [*lamp, ("  ", TEXT)] if lamp and not snapshot.over else []
+    right: list[Span] = []
+    if lamp and not snapshot.over:
+        title = width_of(_title(snapshot, 0)) + len(f" {state} ") + 4
+        fits = title + width_of(lamp) <= width
+        right = [*(lamp if fits else lamp[:1]), ("  ", TEXT)]
     if paused:
         right += [("▮▮ paused", f"{WARN} bold"), ("  ", TEXT)]
     right += [("recorded  ", MUTED)] if recorded else []
@@ -124,7 +128,10 @@ def _runs(snapshot: Snapshot) -> Row:
     """`run 3 of 5` and a sign for each run, where they are few."""
     runs = list(runs_of(snapshot))
     begun = sum(run.status != "pending" for run in runs)
-    row: list[Span] = [("run ", MUTED), (f"{max(1, begun)}", STRONG), (f" of {len(runs)}", MUTED)]
+    if begun:
+        row: list[Span] = [("run ", MUTED), (f"{begun}", STRONG), (f" of {len(runs)}", MUTED)]
+    else:
+        row = [("1 run" if len(runs) == 1 else f"{len(runs)} runs", MUTED)]
     if 1 < len(runs) <= _MOST_SIGNS:
         row += [(" ", TEXT), *(sign(run) for run in runs)]
     return tuple(row)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from statistics import median
 
 from harness.dashboard.history import History
-from harness.dashboard.views.words import by_key
+from harness.dashboard.views.bars import bar_rows
+from harness.dashboard.views.words import by_key, cell_name
 from harness.dashboard.widgets.line_chart import Line, Plot
 from harness.dashboard.widgets.paint import FAINT, LIVE, MUTED, STRONG, TEXT, WARN, Row, Span
-from harness.execution.snapshot import CellView, RunView, WindowView
+from harness.execution.snapshot import CellView, RunView, Snapshot, WindowView
 from harness.report.numbers import brief
 
 EARLIER_SHOWN = 5
@@ -98,3 +99,14 @@ def _why_empty(run: RunView) -> str:
     if run.status == "running":
         return "nothing to draw yet" if run.phase in ("warmup", "measure") else f"{run.phase or 'starting'} …"
     return "no windows were recorded"
+
+
+def throughput_bars(snapshot: Snapshot, current: CellView, width: int) -> tuple[Row, ...]:
+    """The median throughput of each cell that has one, in the order of the cells."""
+    found = []
+    for cell in snapshot.cells:
+        rates = [run.throughput for run in cell.runs if run.throughput is not None]
+        if rates:
+            middle = median(rates)
+            found.append((cell_name(cell), middle, brief(middle, "samples/s"), cell.id == current.id))
+    return ((), *bar_rows(found, width)) if len(found) > 1 else ()

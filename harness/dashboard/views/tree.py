@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from harness.dashboard.views.words import cell_name, headline, sign
 from harness.dashboard.widgets.paint import (
     BAD,
-    FAINT,
     LIVE,
     MUTED,
     STRONG,
@@ -90,11 +89,11 @@ def _run_row(cell: CellView, run: RunView, turn: int | None, width: int, indent:
     elif run.status == "ok":
         left.append((headline(run) or "ok", TEXT))
         right = [(duration(run.elapsed_s), MUTED)]
-        if run.contended and width - width_of((*left, *right)) >= len(" contended  "):
+        if run.contended and width - width_of((*left, *right)) > len("contended ") + 2:
             right.insert(0, ("contended ", WARN))
     else:
         left.append((run.status, WARN if run.status == "interrupted" else MUTED if run.status == "skipped" else BAD))
         if run.reason:
-            left.append((f" {run.reason}", FAINT))
+            left.append((f": {run.reason}", MUTED))
         return clipped(tuple(left), width - 1)
     return spread_out(tuple(left), (*right, (" ", TEXT)), width)

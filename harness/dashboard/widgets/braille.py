@@ -15,6 +15,7 @@ _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 _TRUSTED = 8  # points from which percentiles say more than the extremes
 _TRIM = 0.02  # at each end
 _MARGIN = 0.06
+_SMALLEST = 1e-200  # what is nearer than this is the same
 _FROM_ZERO = 0.45  # a range that would begin below this share of its top begins at zero
 _CLOCK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -51,7 +52,7 @@ def value_range(
     missing = least_share * abs(high) - (high - low)
     if missing > 0:
         low, high = low - missing / 2, high + missing / 2
-    margin = (high - low) * _MARGIN or abs(high) * 0.05 or 1.0
+    margin = next(size for size in ((high - low) * _MARGIN, abs(high) * 0.05, 1.0) if size > _SMALLEST)
     return Range(low - margin if low != 0 else 0.0, high + margin)
 
 

@@ -58,7 +58,10 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A picture to draw. `x_unit` s gives clock times; `cursor` is a value of x with a line through it."""
+    """A picture to draw. `x_unit` s gives clock times, `s ago` the time until now.
+
+    `cursor` is a value of x with a line through it.
+    """
 
     lines: tuple[Line, ...] = ()
     levels: tuple[Level, ...] = ()
@@ -211,7 +214,7 @@ def _x_axis(plot: Plot, x: Range, columns: int, margin: int, width: int, palette
         values = ticks(x, most)
         texts = labels(values, plot.x_unit)
     if plot.x_unit == "s ago":
-        texts = [text.removeprefix("-") for text in texts]
+        texts = ["now" if value == 0 else f"{-value:.0f} s" for value in values]
     line = [" "] * (width + 1)
     free = 0
     for value, text in zip(values, texts, strict=True):
@@ -221,7 +224,7 @@ def _x_axis(plot: Plot, x: Range, columns: int, margin: int, width: int, palette
         if begin >= free:
             line[begin : begin + len(text)] = text
             free = begin + len(text) + 2
-    unit = {"s": "", "": ""}.get(plot.x_unit, plot.x_unit)
+    unit = "" if plot.x_unit in ("s", "s ago") else plot.x_unit
     if unit and free + len(unit) <= width:
         line[width - len(unit) : width] = unit
     return Strip([Segment("".join(line[:width]), palette.style(MUTED))], width)
