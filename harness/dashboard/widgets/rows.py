@@ -15,19 +15,19 @@ from harness.dashboard.widgets.paint import Palette, Row, palette_of, strip_of
 
 
 class Painted:
-    """The palette of a widget, made once for a theme and a background."""
+    """The palette of a widget, made once for a theme: its background is the theme's affair too."""
 
-    _palette: tuple[Any, Palette] | None = None
+    _palette: tuple[str, bool, Palette] | None = None
 
     def palette(self) -> Palette:
         assert isinstance(self, Widget)
         app: App[Any] = self.app
-        background = self.background_colors[1]
-        ansi = app.native_ansi_color
-        key = (app.theme, background, ansi)
-        if self._palette is None or self._palette[0] != key:
-            self._palette = (key, palette_of(app.theme_variables, background, ansi=ansi))
-        return self._palette[1]
+        theme, ansi = app.theme, app.native_ansi_color
+        kept = self._palette
+        if kept is None or kept[0] != theme or kept[1] != ansi:
+            made = palette_of(app.theme_variables, self.background_colors[1], ansi=ansi)
+            kept = self._palette = (theme, ansi, made)
+        return kept[2]
 
 
 class RowsView(Painted, Widget):
