@@ -86,7 +86,7 @@ def side_of(path: Path, cell_id: str) -> Side:
         cell = store.cell(cell_id)
         experiment = store.experiment(cell.experiment_id)
         return Side(
-            name=_name(experiment, cell), experiment=experiment, cell=cell, drift=_drift(store, experiment, cell)
+            name=name_of(experiment, cell), experiment=experiment, cell=cell, drift=_drift(store, experiment, cell)
         )
 
 
@@ -147,7 +147,7 @@ def _against(side: Side | None, reference: ReferenceRecord) -> Comparison | None
         return None
 
 
-def _name(experiment: ExperimentRecord, cell: CellRecord) -> str:
+def name_of(experiment: ExperimentRecord, cell: CellRecord) -> str:
     """How a person knows it: its label, a tag, a profile; else its id."""
     return cell.label or next(iter(experiment.tags), "") or cell.profile or short_id(cell.id)
 

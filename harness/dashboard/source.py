@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.dashboard.recorded import recorded_snapshot
-from harness.errors import UsageError
+from harness.errors import StoreError, UsageError
 from harness.execution.launch import RunningExperiment, attach, running
 from harness.execution.snapshot import Snapshot
 from harness.store.queries import Store, locate
@@ -86,8 +86,13 @@ class RecordedSource:
     def next_snapshot(self, timeout_s: float) -> Snapshot | None:
         if self._last is not None and self._closed.wait(REREAD_S):
             return None
-        with Store(self.database) as store:
-            found = recorded_snapshot(store, self.experiment_id)
+        try:
+            with Store(self.database) as store:
+                found = recorded_snapshot(store, self.experiment_id)
+        except StoreError:
+            if self._last is None:
+                raise
+            return None  # locked for a moment: the next look will tell
         if found == self._last:
             return None
         self._last = found

@@ -17,7 +17,7 @@ def status_tone(status: str) -> Tone:
     return STATUS_TONES.get(status, "bad")
 
 
-def local_time(moment: str | None, now: datetime | None = None) -> str:
+def local_time(moment: str | None) -> str:
     """A stored time of day on this machine's clock, to the minute; the year only where it is another one."""
     if not moment:
         return "–"
@@ -25,14 +25,18 @@ def local_time(moment: str | None, now: datetime | None = None) -> str:
         local = datetime.fromisoformat(moment).astimezone()
     except ValueError:
         return moment
-    this_year = (now or datetime.now()).year
-    return local.strftime("%m-%d %H:%M" if local.year == this_year else "%Y-%m-%d")
+    return local.strftime("%m-%d %H:%M" if local.year == this_year() else "%Y-%m-%d")
+
+
+def this_year() -> int:
+    return datetime.now().year
 
 
 def shown_path(path: Path) -> str:
     """Short where it lies in the working folder or at home."""
     resolved = path.resolve()
-    for base, sign in ((Path.cwd(), ""), (Path.home(), "~/")):
+    bases = [(Path.home(), "~/")] if Path.cwd() == Path.home() and path.is_absolute() else []
+    for base, sign in (*bases, (Path.cwd(), ""), (Path.home(), "~/")):
         if resolved.is_relative_to(base):
             return sign + str(resolved.relative_to(base))
     return str(path)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from harness.dashboard.screens.confirm import ConfirmScreen
@@ -373,8 +376,6 @@ def test_help_lists_every_key_of_the_screen(size: Size) -> None:
 
 
 def test_ctrl_s_saves_a_picture_in_the_working_folder() -> None:
-    from pathlib import Path
-
     async def flow() -> None:
         async with opened(Recording(steady())) as app:
             await app.press("ctrl+s")
@@ -459,5 +460,72 @@ def test_the_palette_offers_the_screens_and_the_keys() -> None:
         async with opened(Recording(steady())) as app:
             titles = {command.title for command in app.app.get_system_commands(app.app.screen)}
             assert {"Live", "Runs", "Compare", "Skip", "Kill", "Theme", "Quit"} <= titles
+
+    drive(flow)
+
+
+def test_without_colours_everything_is_still_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def flow() -> None:
+        async with opened(Recording(steady(18))) as app:
+            svg = app.app.export_screenshot()
+            colours = set(re.findall(r"fill: #([0-9a-f]{6})", svg)) - {"c5c8c6"}  # the picture's own frame
+            assert all(colour[0:2] == colour[2:4] == colour[4:6] for colour in colours), colours
+            assert "▲" in app.text()  # the contended run
+
+    drive(flow)
+
+
+@pytest.mark.parametrize("name", ["live", "runs", "compare", "curves", "start", "devices"])
+def test_each_screen_opens_by_its_key_and_live_comes_back(name: str, example: Path) -> None:
+    from harness.dashboard.app import SCREENS
+
+    async def flow() -> None:
+        async with opened(Recording(steady(18)), database=example) as app:
+            await app.press(next(entry.key for entry in SCREENS if entry.name == name))
+            await app.until(lambda: getattr(app.app.screen, "NAME", "") == name)
+            await app.app.open("live")
+            await app.until(lambda: "61.4k samples/s" in app.text())
+
+    drive(flow)
+
+
+def test_the_countdown_ends_when_somebody_looks_at_another_screen(
+    monkeypatch: pytest.MonkeyPatch, example: Path
+) -> None:
+    monkeypatch.setattr("harness.dashboard.screens.live.LINGER_S", 1)
+
+    async def flow() -> None:
+        source = Recording(steady(18))
+        async with opened(source, attended=True, database=example) as app:
+            await app.app.open("runs")
+            source.play(over())
+            await app.until(lambda: app.app.last is not None and app.app.last.over)
+            await app.pilot.pause(2.2)
+            assert app.app.return_value is None
+
+    drive(flow)
+
+
+def test_a_click_on_the_bar_opens_a_screen(example: Path) -> None:
+    async def flow() -> None:
+        async with opened(Recording(steady(18)), database=example) as app:
+            await app.pilot.click(offset=(app.text().index("Runs") + 1, 0))
+            await app.until(lambda: getattr(app.app.screen, "NAME", "") == "runs")
+
+    drive(flow)
+
+
+def test_another_experiment_can_be_followed() -> None:
+    async def flow() -> None:
+        first, second = Recording(steady(18)), Recording(sweep(experiment_id="zzzzzzzzzzzz"))
+        async with opened(first) as app:
+            await app.app.follow(second)
+            await app.until(lambda: "cachesim simulate" in app.text())
+            assert first.closed
+            first.play(steady(20))
+            await app.pilot.pause(0.4)
+            assert "cachesim simulate" in app.text()
 
     drive(flow)

@@ -231,3 +231,20 @@ def test_a_log_that_is_not_there_says_so(example: Path) -> None:
     with Store(example) as store:
         run = store.experiment(_id(example, "baseline")).cells[0].runs[0].id
     assert "no log" in (read_log(example, run).problem or "")
+
+
+def test_a_database_that_another_program_has_locked_is_tried_again(example: Path, tmp_path: Path) -> None:
+    import sqlite3
+
+    copy = tmp_path / "busy.db"
+    shutil.copy(example, copy)
+    connection = sqlite3.connect(copy, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = DELETE")
+    source = RecordedSource(copy, _id(copy, "now"))
+    assert source.next_snapshot(0.1) is not None
+    connection.execute("BEGIN EXCLUSIVE")
+    began = time.monotonic()
+    assert source.next_snapshot(0.1) is None
+    assert time.monotonic() - began < 30
+    connection.execute("ROLLBACK")
+    connection.close()

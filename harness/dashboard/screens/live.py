@@ -234,6 +234,9 @@ class LiveScreen(BenchScreen):
         """A command waits: the dashboard leaves by itself unless somebody shows that they are there."""
         if self._linger is None:
             return
+        if self.app.screen is not self:
+            self.stay()  # somebody looks at something else here
+            return
         if self._linger <= 0:
             self.dashboard.depart(detached=False)
             return

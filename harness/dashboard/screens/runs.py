@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
@@ -22,17 +22,17 @@ from textual.widgets import Input, Static
 from textual.worker import get_current_worker
 
 from harness.analysis.words import counted
+from harness.dashboard import run_rows
 from harness.dashboard.marks import Marks
 from harness.dashboard.screens.base import BenchScreen
-from harness.dashboard.screens.confirm import Confirm
+from harness.dashboard.screens.confirm import ConfirmScreen
 from harness.dashboard.screens.pick import Pick
-from harness.dashboard.widgets.long_list import Cell, Column, LongList
+from harness.dashboard.widgets.long_list import Cell, LongList
 from harness.dashboard.widgets.row_editor import RowEditor
 from harness.dashboard.widgets.run_card import RunCard
-from harness.dashboard.words import local_time, status_tone
+from harness.dashboard.words import local_time
 from harness.errors import BenchError, StoreError
 from harness.ids import short_id
-from harness.report.numbers import amount, duration
 from harness.store import edits
 from harness.store.browse import KEYS, Browser, Order, query
 from harness.store.listing import SHOWN_METRICS
@@ -42,8 +42,7 @@ from harness.store.records import MetricRecord, RunSummary
 _TYPING_S = 0.12  # a search begins when the person pauses for so long
 _LOOK_S = 2.0  # how often the file is looked at for changes
 _SHOWN = 2  # metrics in columns of their own
-_SORTABLE = ("date", "workload", "device", "label", "status", "repeat", "wall", "tags", "note", "experiment")
-_METRIC_WIDTH = 7
+_HINT = "filter: words, device:cuda, status:ok, tag:baseline, since:7d"
 
 
 @dataclass
@@ -156,7 +155,9 @@ class RunsScreen(BenchScreen):
     def body(self) -> Iterable[Widget]:
         yield Horizontal(
             Static("/", id="slash"),
-            Input(placeholder="filter: words, device:cuda, status:ok, tag:baseline, since:7d", id="filter", compact=True),
+            Input(
+                placeholder="filter: words, device:cuda, status:ok, tag:baseline, since:7d", id="filter", compact=True
+            ),
             Static("", id="count"),
             id="search",
         )
@@ -192,7 +193,8 @@ class RunsScreen(BenchScreen):
     def _entered(self) -> None:
         self.query_one(LongList).focus()
 
-    def action_search(self) -> None:
+    def action_search(self, stay: bool = True) -> None:
+        """Reads the list anew; the cursor stays on its run where that is still in it."""
         text = self.query_one("#filter", Input).value
         try:
             filters = query(text)
@@ -202,7 +204,7 @@ class RunsScreen(BenchScreen):
         self._generation += 1
         if self._browser is not None:
             self._browser.interrupt()
-        cursor = self.query_one(LongList).cursor
+        cursor = self.query_one(LongList).cursor if stay else None
         self._stay_on = self._identifiers[cursor] if cursor is not None and cursor < len(self._identifiers) else None
         self._find(self.dashboard.database, filters, self._order, self._generation)
 
@@ -303,60 +305,26 @@ class RunsScreen(BenchScreen):
         self._count()
 
     def _show_columns(self) -> None:
-        metrics = [
-            Column(key=name, title=_heading(name), width=max(_METRIC_WIDTH, len(_heading(name)) + 1), right=True,
-                   drop=0 if place == 0 else 5)
-            for place, name in enumerate(self._shown_metrics)
-        ]  # fmt: skip
         rows = self.query_one(LongList)
-        rows.columns = (
-            Column(key="mark", title="", width=1),
-            Column(key="date", title="date", width=11, drop=1),
-            Column(key="workload", title="workload", width=12, drop=0, grow=1, most=18),
-            Column(key="device", title="device", width=6, grow=1, most=14, drop=2),
-            Column(key="label", title="label", width=8, grow=3, most=28, drop=6),
-            Column(key="repeat", title="#", width=2, right=True, drop=8),
-            Column(key="status", title="status", width=11, grow=1, most=14),
-            *metrics,
-            Column(key="wall", title="took", width=9, right=True, drop=9),
-            Column(key="tags", title="tags", width=8, grow=4, most=30, drop=7),
-            Column(key="experiment", title="id", width=6, drop=4),
-        )
+        rows.columns = run_rows.columns(self._shown_metrics)
         rows.sorted_by = (self._order.column, self._order.descending)
 
     @property
     def _sorts_by_metric(self) -> bool:
-        return self._order.column not in _SORTABLE
+        return self._order.column not in run_rows.SORTABLE
 
     @property
     def _shown_metrics(self) -> tuple[str, ...]:
-        if self._sorts_by_metric and self._order.column not in self._metrics:
-            return (self._order.column, *self._metrics[: _SHOWN - 1])
-        return self._metrics
+        """The one that is sorted by first: the first is never left out."""
+        if not self._sorts_by_metric:
+            return self._metrics
+        others = [name for name in self._metrics if name != self._order.column]
+        return (self._order.column, *others[: _SHOWN - 1])
 
-    def _row(self, run: RunSummary | None) -> list[Cell]:
+    def _row(self, run: RunSummary | None) -> Sequence[Cell]:
         if run is None:
-            return [("  deleted meanwhile", "dim")]
-        letter = self.marks.letter(run.cell_id)
-        kind = "" if run.device_kind in (None, "hardware") else "*"
-        status = f"{run.status}, busy" if run.contended else str(run.status)
-        cells: dict[str, Cell] = {
-            "mark": (letter, "a" if letter == "A" else "b"),
-            "date": (local_time(run.started_at or run.created_at), "dim"),
-            "workload": (f"{run.workload} {run.mode}", ""),
-            "device": (run.device + kind, "warn" if kind else ""),
-            "label": (run.label or run.profile or "", "dim"),
-            "repeat": (str(run.repeat), "dim"),
-            "status": (status, "warn" if run.contended else status_tone(run.status)),
-            "wall": (duration(run.wall_s), "dim"),
-            "tags": (", ".join(run.tags), "reference"),
-            "experiment": (short_id(run.experiment_id), "dim"),
-        }
-        for place, name in enumerate(self._shown_metrics):
-            metric = run.metrics.get(name)
-            text = "" if metric is None else amount(metric.value, metric.unit).removesuffix(_rate(metric.unit))
-            cells[name] = (text.strip(), "strong" if place == 0 else "")
-        return [cells[column.key] for column in self.query_one(LongList).columns]
+            return run_rows.GONE
+        return run_rows.row(run, self._shown_metrics, self.marks.letter(run.cell_id))
 
     def _count(self) -> None:
         total = len(self._identifiers)
@@ -461,9 +429,9 @@ class RunsScreen(BenchScreen):
             self.notify(f"copied {run.id}", timeout=2)
 
     def action_sort(self) -> None:
-        names = (*_SORTABLE, *self._metrics)
+        names = (*run_rows.SORTABLE, *self._metrics)
         sign = {self._order.column: " ▾" if self._order.descending else " ▴"}
-        choices = [(name, name.replace("_", " ") + sign.get(name, "")) for name in names]
+        choices = [(name, run_rows.LABELS.get(name, name).replace("_", " ") + sign.get(name, "")) for name in names]
         self.app.push_screen(Pick("Sort by", choices, chosen=self._order.column), self._sort_by)
 
     def action_reverse(self) -> None:
@@ -477,10 +445,11 @@ class RunsScreen(BenchScreen):
         """The same column again turns the order around."""
         if column is None or column == "mark":
             return
-        text = column in ("workload", "device", "label", "status", "tags", "note", "experiment")
+        text = column in run_rows.TEXTS
         descending = not self._order.descending if column == self._order.column else not text
         self._order = Order(column, descending)
-        self.action_search()
+        self.query_one(LongList).cursor = 0  # who sorts wants to see what comes first
+        self.action_search(stay=False)
 
     # Changes
 
@@ -558,10 +527,11 @@ class RunsScreen(BenchScreen):
             f"{local_time(experiment.created_at)}",
             *([f"tags: {', '.join(experiment.tags)}"] if experiment.tags else []),
             *([f"note: {experiment.note}"] if experiment.note else []),
-            "Its results are gone for good. Files that it wrote (logs, checkpoints) stay.",
+            "Files that it wrote (logs, checkpoints) stay where they are.",
         ]
         cells = frozenset(cell.id for cell in experiment.cells)
-        question = Confirm(f"Delete experiment {short_id(experiment_id)}?", lines, yes="Delete", no="Keep")
+        text = "\n".join([f"Delete experiment {short_id(experiment_id)}?", *lines])
+        question = ConfirmScreen(text, yes="delete it for good", no="keep it")
 
         def answered(sure: bool | None) -> None:
             if sure:
@@ -588,15 +558,6 @@ class RunsScreen(BenchScreen):
             text = Content.assemble(text, (f"  {problem.hint}", "$foreground 60%"))
         self.query_one("#said", Static).update(text)
         self.query_one("#said", Static).add_class("-shown")
-
-
-def _heading(name: str) -> str:
-    return name.removesuffix("_s").replace("_", " ")
-
-
-def _rate(unit: str) -> str:
-    """What a column of rates need not repeat: `samples/s`, but not `bytes/s`, which has prefixes of its own."""
-    return unit if unit.endswith("/s") and not unit.startswith(("bytes", "B/")) else ""
 
 
 def _looks(path: Path) -> tuple[float, ...]:

@@ -18,6 +18,7 @@ from harness.dashboard.widgets.paint import (
     Row,
     Span,
     clipped,
+    width_of,
 )
 from harness.execution.snapshot import CellView, MetricView, RunView, Snapshot
 from harness.report.numbers import amount, brief, share
@@ -76,7 +77,8 @@ def quality_rows(snapshot: Snapshot, cell: CellView, run: RunView, width: int) -
         if metric is None:
             continue
         if metric.value is None or any(name + suffix in known for suffix in _KNOWN) or metric.role == "primary":
-            rows.append(_quality(metric, known, before="" if known is metrics else ", earlier repeats"))
+            row = _quality(metric, known, before="" if known is metrics else ", earlier repeats")
+            rows.append(row if width_of(row) <= width else row[:-1])
         elif known is metrics:
             alone += [(f" {name.replace('_', ' ')} ", MUTED), (_number(metric), STRONG), (" ", TEXT)]
     if alone:

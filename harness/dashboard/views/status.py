@@ -121,6 +121,7 @@ def progress_text(run: RunView) -> str:
         return f"{amount(run.progress_done, 'bytes')} of {amount(run.progress_total, 'bytes')}"
     if unit == "s":
         return f"{duration(run.progress_done)} of {duration(run.progress_total)}"
+    unit = unit.removesuffix("s") if run.progress_total == 1 else unit
     return f"{_short(run.progress_done)} of {_short(run.progress_total)} {unit}".rstrip()
 
 
@@ -147,7 +148,7 @@ def _ending(snapshot: Snapshot, width: int) -> Row:
     contended = sum(bool(run.contended) for run in runs)
     if contended:
         row.append((f"  {contended} contended", WARN))
-    if snapshot.message:
+    if snapshot.message and snapshot.state != "done":
         row.append((f"  {snapshot.message}", BAD if snapshot.state == "failed" else WARN))
     return tuple(row)
 

@@ -43,7 +43,7 @@ class Column:
     drop: int = 0
 
 
-class LongList(ScrollView, can_focus=True):
+class LongList(ScrollView, can_focus=True, inherit_bindings=False):
     """The list. `cursor` is the row that keys act on, None while there is none."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -53,7 +53,6 @@ class LongList(ScrollView, can_focus=True):
         Binding("pagedown", "page(1)", "page down", show=False),
         Binding("home", "jump(0)", "first", show=False),
         Binding("end", "jump(-1)", "last", show=False),
-        Binding("enter", "choose", "open", show=False),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "rows--header", "rows--sorted", "rows--cursor", "rows--cursor-idle", "rows--hover",
@@ -109,7 +108,7 @@ class LongList(ScrollView, can_focus=True):
 
     @dataclass
     class Chosen(Message):
-        """Enter, or a click on the row of the cursor."""
+        """A click on the row of the cursor. What enter does, the screen says."""
 
         rows: LongList
         index: int

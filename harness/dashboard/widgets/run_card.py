@@ -12,6 +12,7 @@ from harness.report.numbers import amount, duration
 from harness.store.records import MetricRecord, RunSummary
 
 _TONES = {"good": "$text-success", "bad": "$text-error", "warn": "$text-warning", "busy": "$text-accent"}
+_MUTED = "$foreground 60%"
 _ROLES = ("primary", "gate", "info")
 _LABEL = 11
 
@@ -24,13 +25,15 @@ class RunCard(Static):
             self.update("")
             return
         narrow = self.screen.has_class("-narrow")
-        self.update(_brief(run) if narrow else _whole(run, metrics or tuple(run.metrics.values()), self.size.width or 40))
+        self.update(
+            _brief(run) if narrow else _whole(run, metrics or tuple(run.metrics.values()), self.size.width or 40)
+        )
 
 
 def _brief(run: RunSummary) -> Content:
     lines = [Content.assemble((f"{run.workload} {run.mode}", "bold"), " on ", _device(run), " · ", _status(run))]
-    lines += [Content.assemble(("tags ", "$foreground 60%"), ", ".join(run.tags) or "–", ("   note ", "$foreground 60%"),
-                               run.note or "–")]  # fmt: skip
+    tags, note = ", ".join(run.tags) or "–", run.note or "–"
+    lines += [Content.assemble(("tags ", _MUTED), tags, ("   note ", _MUTED), note)]
     why = run.reason or run.contention_reason
     if why:
         lines.append(Content.styled(why, "$text-warning"))
@@ -44,8 +47,7 @@ def _whole(run: RunSummary, metrics: tuple[MetricRecord, ...], width: int) -> Co
     lines.append(_status(run))
     why = run.reason if run.status != "ok" else None
     for text in (why, run.contention_reason if run.contended else None):
-        if text:
-            lines.append(Content.styled(text, "$text-warning"))
+        lines += [Content.styled(text, "$text-warning")] if text else []
     lines.append(Content(""))
     for label, value in (
         ("tags", ", ".join(run.tags) or "–"), ("note", run.note or "–"), ("experiment", short_id(run.experiment_id)),
@@ -53,7 +55,7 @@ def _whole(run: RunSummary, metrics: tuple[MetricRecord, ...], width: int) -> Co
         ("took", duration(run.wall_s)), ("profile", run.profile or "–"), ("clock", run.timing_scope),
         ("settings", run.params_hash), ("host", run.host or "–"),
     ):  # fmt: skip
-        lines.append(Content.assemble((label.ljust(_LABEL), "$foreground 60%"), value))
+        lines.append(Content.assemble((label.ljust(_LABEL), _MUTED), value))
     if metrics:
         lines.append(Content(""))
     for role in _ROLES:
@@ -61,8 +63,8 @@ def _whole(run: RunSummary, metrics: tuple[MetricRecord, ...], width: int) -> Co
             if metric.role == role:
                 value = amount(metric.value, metric.unit)
                 room = max(1, width - len(value) - 1)
-                style = "bold" if role == "primary" else "" if role == "gate" else "$foreground 60%"
-                number = style if metric.value is not None else "$foreground 60%"
+                style = "bold" if role == "primary" else "" if role == "gate" else _MUTED
+                number = style if metric.value is not None else _MUTED
                 lines.append(Content.assemble((fitted(metric.key, room), style), " ", (value, number)))
     return Content("\n").join(lines)
 
@@ -74,7 +76,7 @@ def _device(run: RunSummary) -> Content:
 
 
 def _status(run: RunSummary) -> Content:
-    found = Content.styled(str(run.status), _TONES.get(status_tone(run.status), "$foreground 60%"))
+    found = Content.styled(str(run.status), _TONES.get(status_tone(run.status), _MUTED))
     if run.contended:
         found += Content.styled(", contended", "$text-warning")
     return found
