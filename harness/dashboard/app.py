@@ -97,6 +97,7 @@ class Dashboard(App[Leaving]):
         Binding("t", "change_theme", "theme", show=False),
         Binding("ctrl+s", "save_picture", "picture", show=False, priority=True),
         Binding("ctrl+c", "interrupt", "leave", show=False, priority=True, system=True),
+        Binding("ctrl+z", "suspend_process", "to the shell", show=False, tooltip="fg comes back"),
         Binding("q", "leave", "quit"),
         Binding("ctrl+q", "leave", "quit", show=False, priority=True, system=True),
     ]
