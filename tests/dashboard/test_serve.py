@@ -39,7 +39,15 @@ async def served(host: str = "127.0.0.1", line: str = "true") -> AsyncIterator[t
 def test_without_the_token_nothing_is_served() -> None:
     async def flow() -> None:
         async with served() as (session, port):
-            for path in ("/", "/ws", "/static/js/textual.js", "/download/x", "/?token=", "/?token=wrong", "/ws?token=x"):
+            for path in (
+                "/",
+                "/ws",
+                "/static/js/textual.js",
+                "/download/x",
+                "/?token=",
+                "/?token=wrong",
+                "/ws?token=x",
+            ):
                 async with session.get(f"http://127.0.0.1:{port}{path}") as answer:
                     assert answer.status == 403, path
                     assert "needs the token" in await answer.text()
@@ -101,9 +109,8 @@ def test_a_browser_gets_the_fixed_command_and_only_so_many_do(tmp_path: Path) ->
         async with served(line=line) as (session, port):
             base = f"http://127.0.0.1:{port}"
             await session.get(f"{base}/?token={TOKEN}")
-            sockets = []
-            for _ in range(serving.MOST_BROWSERS):
-                sockets.append(await session.ws_connect(f"{base}/ws?width=80&height=24&command=rm"))
+            address = f"{base}/ws?width=80&height=24&command=rm"
+            sockets = [await session.ws_connect(address) for _ in range(serving.MOST_BROWSERS)]
             async with session.get(f"{base}/ws") as answer:
                 assert answer.status == 503
             for _ in range(200):

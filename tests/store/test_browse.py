@@ -51,9 +51,7 @@ def test_a_filter_keeps_what_a_scan_of_every_run_keeps(example: Path, text: str)
 
 @pytest.mark.parametrize("descending", [True, False])
 @pytest.mark.parametrize("column", ["throughput", "auc", "wall", "device", "status", "note", "date"])
-def test_sorting_agrees_with_python_and_puts_what_is_missing_last(
-    example: Path, column: str, descending: bool
-) -> None:
+def test_sorting_agrees_with_python_and_puts_what_is_missing_last(example: Path, column: str, descending: bool) -> None:
     with Browser(example) as browser:
         identifiers = browser.identifiers((), Order(column, descending))
         runs = browser.page(identifiers, (column,))

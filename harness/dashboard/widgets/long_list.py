@@ -365,4 +365,8 @@ class LongList(ScrollView, can_focus=True, inherit_bindings=False):
         first = index - index % _PAGE
         count = min(_PAGE, self.total - first)
         self._asked.update(range(first, first + count))
+        # A message made while the screen draws counts as the screen's own, and would not reach it from its child.
+        self.call_next(self._want, first, count)
+
+    def _want(self, first: int, count: int) -> None:
         self.post_message(self.Wanted(self, first, count))
