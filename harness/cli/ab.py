@@ -201,7 +201,7 @@ def _carry_out(specs: Sequence[RunSpec], given: Mapping[str, Any], registry: Reg
     from harness.cli.watch import report
     from harness.execution.launch import launch
 
-    face = choose_face(given["ui"])
+    face = choose_face(given["ui"], json=given["json"])
     database = options.database(given["db"])
     plan = make_plan(
         specs,

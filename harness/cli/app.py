@@ -33,6 +33,7 @@ def build(registry: Registry) -> typer.Typer:
     from harness.cli.calibrate import make_calibrate
     from harness.cli.compare import make_compare
     from harness.cli.config import make_config
+    from harness.cli.dashboard import make_dashboard
     from harness.cli.doctor import make_doctor
     from harness.cli.list_results import list_results
     from harness.cli.note import note
@@ -79,6 +80,7 @@ def build(registry: Registry) -> typer.Typer:
     app.command("rerun", rich_help_panel=_MEASURE)(rerun)
     app.command("stop", rich_help_panel=_MEASURE)(stop)
     app.command("compare", rich_help_panel=_LOOK, no_args_is_help=True)(make_compare(registry))
+    app.command("dashboard", rich_help_panel=_LOOK)(make_dashboard(registry))
     app.command("list", rich_help_panel=_LOOK)(list_results)
     app.command("show", rich_help_panel=_LOOK)(show)
     app.command("tag", rich_help_panel=_KEEP, no_args_is_help=True)(tag)

@@ -100,7 +100,7 @@ def make_calibrate(registry: Registry) -> Callable[..., Any]:
         first = [Source(origin="bench calibrate", values={"repeats": repeats, "seconds": seconds, "epochs": "none"})]
         given = layers.Given(profile=profile, sets=set or (), flags={"device": device} if device else {}, first=first)
         spec = layers.spec_of(registry, description, given, label=f"calibration with {profile}")
-        face = choose_face(ui)
+        face = choose_face("plain" if ui == "auto" else ui)  # many short experiments
         database = options.database(db)
         found: dict[str, list[float]] = {}
         contended = 0

@@ -67,7 +67,7 @@ Face = Annotated[
     typer.Option(
         "--ui",
         metavar="WORD",
-        help="what is shown while it runs: auto, dashboard, plain or none; auto is plain",
+        help="what is shown while it runs: auto, dashboard, plain or none; auto is the dashboard on a terminal",
         show_default=False,
         rich_help_panel=OUTPUT,
     ),

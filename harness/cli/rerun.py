@@ -50,7 +50,7 @@ def rerun(
 
         print_settings([cell.spec for cell in plan.cells], json=json)
         return
-    face = choose_face(ui)
+    face = choose_face(ui, json=json)
     plan = dataclasses.replace(
         plan, face=face, share=share, tags=tuple(tag or ()), note=note or f"rerun of {text}", argv=tuple(sys.argv[1:])
     )

@@ -108,7 +108,7 @@ def start(
     if own["dry_run"]:
         dry_run(specs, json=own["json"])
         return
-    face = choose_face(own["ui"])
+    face = choose_face(own["ui"], json=own["json"])
     plan = make_plan(
         specs,
         command=command,
@@ -162,7 +162,8 @@ def _resume(text: str, description: Description, own: Mapping[str, Any], flags: 
         return
     from dataclasses import replace
 
-    carry_out(replace(plan, face=choose_face(own["ui"]), share=plan.share or own["share"]), json=own["json"])
+    face = choose_face(own["ui"], json=own["json"])
+    carry_out(replace(plan, face=face, share=plan.share or own["share"]), json=own["json"])
 
 
 def missing_plan(database: Path, text: str, workload: str) -> Plan:

@@ -81,7 +81,7 @@ def _follow(database: Path, text: str | None, ui: options.UI, json: bool) -> Non
     from harness.cli.running import running_id
     from harness.execution.launch import attach
 
-    face = choose_face(ui)
+    face = choose_face(ui, json=json)
     with attach(running_id(text, database)) as attachment:
         last = watch(attachment, face)
     report(last, Path(last.database), face=face, json=json)

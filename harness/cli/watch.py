@@ -1,13 +1,15 @@
 """Launches a plan, shows it until it is over, and prints its result.
 
 The experiment lives in a process of its own. Ctrl-C here asks it to finish its window, a second one to kill its
-workers; a terminal that is closed leaves it running, and `bench show ID --follow` finds it again. Who only watches
-leaves with Ctrl-C and stops nothing.
+workers; a terminal that is closed leaves it running, and `bench dashboard` or `bench show ID --follow` find it again.
+Who only watches leaves with Ctrl-C and stops nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import os
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -42,13 +44,32 @@ class SilentFace:
         options.say(text)
 
 
-def choose_face(asked: options.UI) -> Face:
-    """`auto` is plain. UnavailableError for the dashboard."""
+def choose_face(asked: options.UI, *, json: bool = False) -> Face:
+    """`auto` is the dashboard where somebody sits at a terminal, else plain. UnavailableError where it cannot be shown.
+
+    With --json, stdout belongs to the document, so `auto` is plain.
+    """
+    if asked == "auto":
+        return "plain" if json or why_no_dashboard() is not None or os.environ.get("CI") else "dashboard"
     if asked == "dashboard":
-        raise UnavailableError(
-            "the live dashboard is not built yet", hint="--ui plain shows the same experiment in lines"
-        )
-    return "plain" if asked == "auto" else asked
+        why = why_no_dashboard()
+        if why is not None:
+            raise UnavailableError(
+                f"the dashboard cannot be shown: {why}", hint="--ui plain shows the same experiment in lines"
+            )
+    return asked
+
+
+def why_no_dashboard() -> str | None:
+    """What is missing for it, in words; None where it can be shown."""
+    if importlib.util.find_spec("textual") is None:
+        return "textual is not installed"
+    for name, stream in (("input", sys.stdin), ("output", sys.stdout)):
+        if stream is None or not stream.isatty():
+            return f"standard {name} is no terminal"
+    if os.environ.get("TERM", "") in ("", "dumb"):
+        return f"a terminal of type {os.environ.get('TERM', '')!r} cannot place its cursor"
+    return None
 
 
 def carry_out(plan: Plan, *, json: bool) -> None:
@@ -61,7 +82,9 @@ def carry_out(plan: Plan, *, json: bool) -> None:
 
 
 def follow(attachment: Attachment, face: Face) -> Snapshot:
-    """Shows an experiment until it is over; the last snapshot."""
+    """Shows an experiment until it is over; the last snapshot. Ends in typer.Exit where the person detaches."""
+    if face == "dashboard":
+        return _in_dashboard(attachment)
     with _watcher(face) as watcher:
         interruptions = 0
         while True:
@@ -77,6 +100,8 @@ def follow(attachment: Attachment, face: Face) -> Snapshot:
 
 def watch(attachment: Attachment, face: Face) -> Snapshot:
     """Shows somebody else's experiment until it is over; the last snapshot. Ctrl-C leaves it running (exit 130)."""
+    if face == "dashboard":
+        return _in_dashboard(attachment)
     short = short_id(attachment.experiment_id)
     with _watcher(face) as watcher:
         watcher.note(f"Ctrl-C leaves it running; bench stop {short} ends it after its window")
@@ -89,6 +114,20 @@ def watch(attachment: Attachment, face: Face) -> Snapshot:
             watcher.note(f"experiment {short} goes on; bench show {short} --follow watches it again")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
     raise AssertionError("the last snapshot of an experiment is `over`")
+
+
+def _in_dashboard(attachment: Attachment) -> Snapshot:
+    from harness.dashboard.show import show
+
+    leaving = show(Path(), attachment=attachment, attended=True)
+    if leaving is None:  # the app itself failed, and has said so
+        return follow(attachment, "plain")
+    last = leaving.last
+    if leaving.detached or last is None or not last.over or last.experiment_id != attachment.experiment_id:
+        short = short_id(attachment.experiment_id)
+        options.talk().print(f"experiment {short} goes on without this terminal: bench dashboard {short}")
+        raise typer.Exit(ExitCode.OK)
+    return last
 
 
 def report(last: Snapshot, database: Path, *, face: Face, json: bool) -> None:

@@ -239,6 +239,23 @@ def test_stop_finishes_the_window_and_keeps_its_throughput(house: House) -> None
     assert [run.status for run in others] == ["skipped", "skipped"]
 
 
+def test_finish_lets_the_run_end_well_and_begins_no_other(house: House) -> None:
+    attachment = house.launch(house.plan(repeats=3, setup_s=0.5))
+    until(attachment, lambda s: s.current_run is not None)
+    assert "is the last one" in attachment.send("finish")
+    snapshot = last(attachment)
+    assert (snapshot.state, snapshot.exit_code) == ("interrupted", ExitCode.INTERRUPTED)
+    assert [run.status for run in runs_of(house, snapshot)] == ["ok", "skipped", "skipped"]
+
+
+def test_finish_during_the_last_run_changes_nothing(house: House) -> None:
+    attachment = house.launch(house.plan(repeats=1, setup_s=0.5))
+    until(attachment, lambda s: s.current_run is not None)
+    attachment.send("finish")
+    snapshot = last(attachment)
+    assert (snapshot.state, snapshot.exit_code) == ("done", ExitCode.OK)
+
+
 def test_kill_ends_a_worker_that_does_not_stop(house: House) -> None:
     attachment = house.launch(house.plan("ignore_stop"))
     until(attachment, lambda s: s.current_run is not None and bool(s.cells[0].runs[0].windows))
