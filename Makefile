@@ -10,7 +10,7 @@ ifdef CPU
 TORCH_INDEX := --extra-index-url https://download.pytorch.org/whl/cpu
 endif
 
-.PHONY: demo test check lint types imports format install verify-peers clean
+.PHONY: demo test check lint types imports format install verify-peers screenshots clean
 
 demo: $(STAMP)  ## a DLRM measured on this machine, its quality beside the best possible
 	$(BIN)/bench run dlrm --profile demo
@@ -36,6 +36,9 @@ format: $(STAMP)
 
 verify-peers: $(STAMP)  ## checks that need other people's programs; installs them into .venv-peers
 	$(PYTHON) benchmarks/verify_peers.py
+
+screenshots: $(STAMP)  ## the pictures of the dashboard in docs/screens
+	$(BIN)/python docs/screenshots.py
 
 install: $(STAMP)
 

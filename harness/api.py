@@ -520,7 +520,7 @@ class Executor(Protocol):
         """Waits, and says what was trained since the last drain."""
 
     def infer_call(self, staged: Any, valid_rows: int) -> Any:
-        """Probabilities [valid_rows], float32, in host memory."""
+        """Logits [valid_rows], float32, in host memory: a float32 sigmoid would tie what they tell apart."""
 
     def state_dict(self) -> Mapping[str, Any]: ...
 

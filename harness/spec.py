@@ -185,10 +185,15 @@ class RunSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Values from one place. `origin` is what --dry-run prints beside them: `--set`, `profile demo`, …"""
+    """Values from one place. `origin` is what --dry-run prints beside them: `--set`, `profile demo`, …
+
+    Neighbours of the same `layer` are equally strong: each flag is a source with an origin of its own, and all of them
+    are the layer `flags`.
+    """
 
     origin: str
     values: Mapping[str, Any]
+    layer: str = ""
 
 
 def resolve(
@@ -201,7 +206,7 @@ def resolve(
 ) -> RunSpec:
     """One RunSpec from the sources, strongest first. A value of None counts as not given.
 
-    The stop conditions are one group: the strongest source that names any of them decides about all.
+    The stop conditions are one group: the strongest source (or layer of them) that names any decides about all.
 
     Raises UsageError naming the key, its place and the nearest known key.
     """
@@ -214,8 +219,10 @@ def resolve(
         )
     chosen: dict[str, Any] = {}
     origins: dict[str, str] = {}
+    layer, ended = "", False
     for source in sources:
-        ended = any(chosen.get(key) is not None for key in STOP_KEYS)
+        if not source.layer or source.layer != layer:
+            layer, ended = source.layer, any(chosen.get(key) is not None for key in STOP_KEYS)
         for key, value in source.values.items():
             if key not in run_keys and key not in param_keys:
                 raise UsageError(

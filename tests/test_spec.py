@@ -56,6 +56,20 @@ def test_the_first_source_that_gives_a_key_wins() -> None:
     assert spec.origins["widths"] == "default"
 
 
+def test_flags_are_one_layer_so_that_two_stop_conditions_hold_together_in_any_order() -> None:
+    flags = [
+        Source(origin="--seconds", values={"seconds": 3}, layer="flags"),
+        Source(origin="--epochs", values={"epochs": 2}, layer="flags"),
+    ]
+    profile = Source(origin="profile p", values={"steps": 9, "seconds": 60})
+    for given_flags in (flags, flags[::-1]):
+        spec = resolve(DESCRIPTION, [*given_flags, profile])
+        assert (spec.settings.seconds, spec.settings.epochs, spec.settings.steps) == (3.0, 2.0, None)
+        assert (spec.origins["seconds"], spec.origins["epochs"]) == ("--seconds", "--epochs")
+    stronger = resolve(DESCRIPTION, [Source(origin="--set", values={"steps": 1}), *flags, profile])
+    assert (stronger.settings.steps, stronger.settings.seconds, stronger.settings.epochs) == (1, None, None)
+
+
 def test_the_workload_s_defaults_lie_between_sources_and_the_harness_s() -> None:
     assert _resolve().settings.repeats == 4
     assert _resolve({"mode": "infer"}).settings.repeats == 2

@@ -134,7 +134,7 @@ def _iterate(experiment: ExperimentRecord, cell: CellRecord, classes: Mapping[st
         if item.kind == "subject" and item.name not in ("device", "mode"):
             yield Fact(item.name, cell.settings.get(item.name), "subject")
     # The work of a step follows from the parameters, which are asked about themselves.
-    engine = {key: value for key, value in cell.engine.items() if key != "work"}
+    engine = {key: value for key, value in cell.engine.items() if key != "work" and not key.startswith("roofline_")}
     yield from (Fact(f"engine.{key}", value, "subject") for key, value in flatten(engine).items())
     yield Fact("git_commit", experiment.git_commit, "subject")
     yield Fact("git_dirty", experiment.git_dirty, "subject")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,9 @@ def cli_sources(sets: Sequence[str], flags: Mapping[str, Any], items: Sequence[S
     flag_of = {item.name: item.flag for item in items}
     found = [Source(origin="--set", values=parse_sets(sets))] if sets else []
     found += [
-        Source(origin=flag_of.get(key, key), values={key: value}) for key, value in flags.items() if value is not None
+        Source(origin=flag_of.get(key, key), values={key: value}, layer="flags")
+        for key, value in flags.items()
+        if value is not None
     ]
     return [_here(source, items) for source in found]
 
@@ -71,7 +73,8 @@ def environment_sources(items: Sequence[Setting]) -> list[Source]:
     for item in items:
         value = os.environ.get(_PREFIX + item.name.upper())
         if value:
-            found.append(_here(Source(origin=_PREFIX + item.name.upper(), values={item.name: value}), items))
+            source = Source(origin=_PREFIX + item.name.upper(), values={item.name: value}, layer="environment")
+            found.append(_here(source, items))
     return found
 
 
@@ -113,7 +116,7 @@ def _here(source: Source, items: Sequence[Setting]) -> Source:
         if found is None:
             raise UsageError(f"python = {python!r} in {source.origin} is no program on the path")
         values["python"] = found
-    return Source(origin=source.origin, values=profiles.anchored(values, items, Path.cwd()))
+    return replace(source, values=profiles.anchored(values, items, Path.cwd()))
 
 
 def _check_paths(spec: RunSpec) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,12 +56,15 @@ def rerun(
     )
     with launch(plan) as attachment:
         last = follow(attachment, face)
+    changed = None
+    if not last.forgotten:
+        new = [run for cell in stored(plan.database, plan.experiment_id).cells for run in cell.runs]
+        changed = environment_differences(old, new)
     try:
-        report(last, plan.database, face=face, json=json)
+        report(last, plan.database, face=face, json=json, more={"environment_differences": changed})
     finally:
-        if not json and face != "none" and not last.forgotten:
-            new = [run for cell in stored(plan.database, plan.experiment_id).cells for run in cell.runs]
-            _say_differences(old, new)
+        if not last.forgotten and (face == "none" or not json):
+            _say_differences(changed, in_one_line=face == "none")
 
 
 def again(database: Path, text: str, repeats: int | None) -> tuple[list[RunRecord], Plan]:
@@ -104,6 +107,15 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[st
     ]
 
 
+def environment_differences(old: Sequence[RunRecord], new: Sequence[RunRecord]) -> list[dict[str, Any]] | None:
+    """What `--json` says of them; None where one of the environments was not recorded."""
+    before = next((run.environment for run in old if run.environment), None)
+    now = next((run.environment for run in new if run.environment), None)
+    if before is None or now is None:
+        return None
+    return [{"key": key, "before": was, "now": is_now} for key, was, is_now in differences(before, now)]
+
+
 def _runs(experiment: ExperimentRecord, kind: str, identifier: str) -> list[RunRecord]:
     runs = [run for cell in experiment.cells for run in cell.runs]
     if kind == "run":
@@ -111,14 +123,15 @@ def _runs(experiment: ExperimentRecord, kind: str, identifier: str) -> list[RunR
     return [run for run in runs if kind == "experiment" or run.cell_id == identifier]
 
 
-def _say_differences(old: list[RunRecord], new: list[RunRecord]) -> None:
-    talk = options.talk()
-    before = next((run.environment for run in old if run.environment), None)
-    now = next((run.environment for run in new if run.environment), None)
-    if before is None or now is None:
-        talk.print("the environments cannot be compared: one of them was not recorded")
-        return
-    changed = differences(before, now)
-    talk.print("since then, nothing that is recorded has changed here" if not changed else "since then has changed:")
-    for key, was, is_now in changed:
-        options.say(f"  {key}: {'–' if was is None else was} → {'–' if is_now is None else is_now}", hang=4)
+def _say_differences(changed: Sequence[Mapping[str, Any]] | None, *, in_one_line: bool) -> None:
+    if changed is None:
+        options.say("the environments cannot be compared: one of them was not recorded")
+    elif not changed:
+        options.say("since then, nothing that is recorded has changed here")
+    elif in_one_line:
+        options.say("since then has changed: " + ", ".join(one["key"] for one in changed))
+    else:
+        options.say("since then has changed:")
+        for one in changed:
+            was, is_now = ("–" if one[side] is None else one[side] for side in ("before", "now"))
+            options.say(f"  {one['key']}: {was} → {is_now}", hang=4)

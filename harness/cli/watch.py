@@ -11,6 +11,7 @@ import contextlib
 import importlib.util
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -130,8 +131,8 @@ def _in_dashboard(attachment: Attachment) -> Snapshot:
     return last
 
 
-def report(last: Snapshot, database: Path, *, face: Face, json: bool) -> None:
-    """The result from the database, on stdout; then the exit code."""
+def report(last: Snapshot, database: Path, *, face: Face, json: bool, more: Mapping[str, object] | None = None) -> None:
+    """The result from the database, on stdout; then the exit code. `more` are further keys of the document."""
     if last.forgotten:
         raise Failed(last, last.exit_code or int(ExitCode.USAGE))
     experiment = stored(database, last.experiment_id)
@@ -139,7 +140,7 @@ def report(last: Snapshot, database: Path, *, face: Face, json: bool) -> None:
     if json:
         from harness.report import result_json
 
-        options.print_json(result_json.document(experiment))
+        options.print_json({**result_json.document(experiment), **(more or {})})
     elif face == "none":
         sys.stdout.write(last.experiment_id + "\n")
     else:

@@ -191,7 +191,10 @@ class Form:
     def _resolve(self, typed: Mapping[str, str]) -> RunSpec:
         flags = {item.name: item.flag for item in self.items}
         sources = [
-            *(self._here(Source(origin=flags[key], values={key: value})) for key, value in typed.items()),
+            *(
+                self._here(Source(origin=flags[key], values={key: value}, layer="flags"))
+                for key, value in typed.items()
+            ),
             *(self._here(source) for source in self._environment()),
             *(profiles.sources(self.profile, self.description) if self.profile is not None else ()),
             *profiles.defaults_sources(self.description, self.registry.workload_names()),
@@ -210,7 +213,7 @@ class Form:
     def _environment(self) -> list[Source]:
         names = [(_VARIABLE + item.name.upper(), item.name) for item in self.items]
         return [
-            Source(origin=variable, values={name: value})
+            Source(origin=variable, values={name: value}, layer="environment")
             for variable, name in names
             if (value := os.environ.get(variable))
         ]
@@ -221,8 +224,7 @@ class Form:
         python = values.get("python")
         if isinstance(python, str) and python != "none" and "/" not in python:
             values["python"] = shutil.which(python) or python
-        anchored = profiles.anchored(values, self.items, Path.cwd())
-        return Source(origin=source.origin, values=anchored)
+        return replace(source, values=profiles.anchored(values, self.items, Path.cwd()))
 
     def _field(self, item: Setting) -> Field:
         text, origin = "–", "default"

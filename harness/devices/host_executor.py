@@ -176,8 +176,7 @@ class HostExecutor:
         with torch.no_grad():
             leaf = self._model.tables.lookup(_rows(staged.ids, 0, rows, staged.size))
             logits = self._forward(_rows(staged.inputs, 0, rows, staged.size), leaf, rows)
-            probabilities: Tensor = self._model.probabilities(logits)[:valid_rows]
-            return probabilities.to(device="cpu", dtype=torch.float32)
+            return logits[:valid_rows].to(device="cpu", dtype=torch.float32)
 
     def state_dict(self) -> Mapping[str, Any]:
         """All that training goes on from. As in torch, the tensors are the live ones: write or copy them at once."""

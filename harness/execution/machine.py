@@ -34,6 +34,7 @@ class Machine:
         self.git = git_state(checkout) if checkout is not None else None
         self._hosts: dict[str | None, dict[str, Any]] = {}
         self._ceilings: dict[tuple[str, int], Mapping[str, float | None]] = {}
+        self._busy: set[tuple[str, int]] = set()  # whose ceilings were measured beside other programs
 
     def look(self, cpus: str | None) -> None:
         """Reads the environment of runs on these cores."""
@@ -96,6 +97,8 @@ class Machine:
             return [], problem or "the device measures none"
         self.know(spec, listener.values)
         contended, _ = judge(listener.meter.reading())
+        if contended:
+            self._busy.add((spec.device, self.threads(spec)))
         measured_at, threads = utc_now(), self.threads(spec)
         return [
             CeilingRow(
@@ -110,6 +113,10 @@ class Machine:
             )
             for name, value in listener.values.items()
         ], None
+
+    def busy(self, spec: RunSpec) -> bool:
+        """Whether the limits used here were measured on a busy machine, and so may be too low."""
+        return (spec.device, self.threads(spec)) in self._busy
 
     def roofline(
         self, run_id: str, spec: RunSpec, tally: RunTally, engine: Mapping[str, Any]

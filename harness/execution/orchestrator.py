@@ -32,11 +32,14 @@ from harness.execution.recover import clean
 from harness.execution.startup import Setup, prepare
 from harness.execution.verdict import Ending
 from harness.execution.view import LiveView
+from harness.store.database import BUSY_TIMEOUT_S
 from harness.store.edits import delete_experiment
 from harness.store.rows import utc_now
-from harness.store.writer import ResultWriter
+from harness.store.writer import PATIENCE_S, ResultWriter
 
 _FLUSH_S = 10.0
+_START_PATIENCE_S = 3.0  # at the start a person waits, and nothing is lost yet
+_START_FLUSH_S = _START_PATIENCE_S + 2 * BUSY_TIMEOUT_S  # an attempt may wait for a lock: the writer speaks first
 _LEAVING_S = 3.0
 _POLL_S = 0.05
 
@@ -102,7 +105,7 @@ class _House:
         self._setup, self._plan = setup, setup.plan
         self._created_at = utc_now()
         self._loop = asyncio.get_running_loop()
-        self._writer = ResultWriter(self._plan.database, on_error=self._writer_error)
+        self._writer = ResultWriter(self._plan.database, on_error=self._writer_error, patience_s=_START_PATIENCE_S)
         self._recorder = Recorder(self._writer, self._plan)
         self._view = LiveView(self._plan, self._created_at)
         measurement = FileLock(paths.measurement_lock(), mode=0o666)
@@ -113,16 +116,22 @@ class _House:
     async def open(self, face: socket.socket | None) -> None:
         """Writes the experiment and opens its socket. BenchError where the database or the socket cannot be had."""
         await asyncio.to_thread(self._writer.start)
+        begun = False
         try:
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._loop.add_signal_handler(number, self._signalled)
             kinds = {name: device.device_kind for name, device in self._setup.devices.items()}
             self._recorder.begin(self._created_at, self._setup.machine.git, kinds, self._setup.order_start)
-            if not await asyncio.to_thread(self._writer.flush, _FLUSH_S):
-                raise self._writer.error or RunFailed(f"{self._plan.database} could not be written in time")
+            begun = await asyncio.to_thread(self._writer.flush, _START_FLUSH_S)
+            if not begun:
+                raise self._writer.cause or RunFailed(f"{self._plan.database} could not be written in time")
+            self._writer.patience_s = PATIENCE_S
             await self._listen()
         except BaseException:
             await asyncio.to_thread(self._writer.close)
+            if begun and not self._plan.resumed:
+                await asyncio.to_thread(self._forget)
+            await asyncio.to_thread(self._writer.unmake)
             raise
         for notice in (*self._setup.notices, *self._writer.notices):
             self._experiment.say("notice", "warning", notice)

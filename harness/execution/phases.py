@@ -113,6 +113,7 @@ class Measurement:
         self._next_checkpoint = self._settings.checkpoint_every or _NEVER
         self._cutter = WindowCutter(self._device, self._settings.window_s, self._send_window)
         self._phase_s: dict[str, float] = {}
+        self._earlier_warmup_s = 0.0  # of the process that this one goes on from
         self._learning_s = 0.0  # warm-up + measure: the clock of time_to_target_s
 
     def run(self, resumed: dict[str, Any] | None = None) -> None:
@@ -127,9 +128,10 @@ class Measurement:
         if self._spec.mode_kind == "driven":
             self._drive()
         else:
-            if self._spec.mode_kind == "steady":
+            if self._spec.mode_kind == "steady" and resumed is None:  # the first process has warmed up and counted it
                 self._warm_up()
-            self._measure()
+            if not self._context.should_stop() or self._settings.warmup == "none":
+                self._measure()
         if not self._context.should_stop():
             with self.phase("evaluate"):
                 self._evaluate_test()
@@ -170,6 +172,8 @@ class Measurement:
         for _ in range(count):
             if self._advance_one():
                 return "the work was done"
+            if self._context.should_stop():
+                return "stopped"
         self._workload.synchronize()
         return "steps"
 
@@ -222,7 +226,7 @@ class Measurement:
         self._require_work()
         self._window_index = 0
         with self.phase("measure") as facts:
-            learning_before = self._phase_s.get("warmup", 0.0)
+            learning_before = self._earlier_warmup_s + self._phase_s.get("warmup", 0.0)
             while not self._done:
                 if not self._epoch_begun and self._pause_for_epoch:
                     self._begin_epoch()
@@ -299,7 +303,7 @@ class Measurement:
     def _between_segments(self, learning_before: float) -> None:
         """Evaluation and checkpoints, outside the clock unless the timing scope says otherwise."""
         begun = time.perf_counter()
-        if self._samples >= self._next_evaluation and not self._done:
+        if self._samples >= self._next_evaluation and not self._context.should_stop():
             self._next_evaluation = _next_multiple(self._samples, self._evaluate_every)
             self._evaluate_validation()
         if self._samples >= self._next_checkpoint and not self._done:
@@ -371,6 +375,10 @@ class Measurement:
                 "samples": self._samples,
                 "epochs": self._epochs,
                 "epoch_begun": self._epoch_begun,
+                "measured_steps": self._measured_steps,
+                "measured_samples": self._measured_samples,
+                "measured_s": self._measured_s,
+                "warmup_s": self._earlier_warmup_s + self._phase_s.get("warmup", 0.0),
             },
         }
         path = checkpoint.save(self._context.output_dir / "checkpoint.pt", state)
@@ -382,6 +390,10 @@ class Measurement:
         self._samples = state["harness"]["samples"]
         self._epochs = state["harness"]["epochs"]
         self._epoch_begun = state["harness"]["epoch_begun"]
+        self._measured_steps = state["harness"]["measured_steps"]
+        self._measured_samples = state["harness"]["measured_samples"]
+        self._measured_s = state["harness"]["measured_s"]
+        self._earlier_warmup_s = state["harness"]["warmup_s"]
         self._next_checkpoint = _next_multiple(self._samples, self._settings.checkpoint_every)
         self._stamp()
 

@@ -26,14 +26,17 @@ def recover(database: Path) -> list[str]:
 
     Raises StoreError where the database cannot be read. Where it cannot be written, the sentence says that too.
     """
-    if not database.exists():
+    if not database.exists() or database.stat().st_size == 0:
         return []
     with Store(database) as store:
         dead = [item for item in store.running() if _is_dead(item)]
         pending = {item.id: _unfinished(store, item.id) for item in dead}
     sentences = []
     for item in dead:
-        text = f"experiment {short_id(item.id)} was lost: its orchestrator was killed or the machine went down"
+        text = (
+            f"experiment {short_id(item.id)} was lost: its orchestrator was killed, the machine went down or the disk "
+            "was full"
+        )
         try:
             _mark(database, item.id, pending[item.id])
         except BenchError as problem:
@@ -65,7 +68,7 @@ def _unfinished(store: Store, experiment_id: str) -> list[tuple[str, str]]:
 
 
 def _mark(database: Path, experiment_id: str, runs: list[tuple[str, str]]) -> None:
-    message = "the orchestrator was killed or the machine went down"
+    message = "its end was never written: the orchestrator was killed, the machine went down or the disk was full"
     with ResultWriter(database, patience_s=2.0) as writer:
         for run_id, status in runs:
             if status == "running":

@@ -14,7 +14,10 @@ from harness.store.rows import utc_now
 
 
 def conclude(run: RunInProgress, outcome: Outcome, machine: Machine, *, alone: bool) -> None:
-    """Writes how `run` ended and what it measured. `alone`: no other measurement ran beside it."""
+    """Writes how `run` ended and what it measured.
+
+    `alone`: no other measurement ran beside it, and one process ran the whole of it.
+    """
     load: Load | None = None
     energy_j = utilization = None
     if run.meters is not None:
@@ -60,6 +63,8 @@ def _record_roofline(run: RunInProgress, machine: Machine) -> None:
         row, binding = found
         run.record(row)
         run.engine["roofline_binding"] = binding
+        if machine.busy(run.cell.spec):
+            run.engine["roofline_contended"] = True
         run.recorder.cell(run.cell.id, engine=dict(run.engine))
 
 

@@ -193,7 +193,9 @@ class Session:
         current, tools = self.current, self._tools
         assert current is not None
         self.current = None
-        conclude(current, outcome, tools.setup.machine, alone=not tools.setup.plan.share)
+        conclude(
+            current, outcome, tools.setup.machine, alone=not tools.setup.plan.share and current.run.resumes is None
+        )
         tools.view.current_run = None
         tools.finished(current, outcome)
 

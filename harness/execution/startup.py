@@ -97,12 +97,12 @@ def _declared(registry: Registry, cell: PlannedCell) -> dict[str, MetricSpec]:
 
 def _recall(plan: Plan, machine: Machine) -> int:
     """Takes known ceilings from the database; the place of the next run in the experiment's order."""
-    if not plan.database.exists():
+    if not plan.database.exists() or plan.database.stat().st_size == 0:
         return 0
     with Store(plan.database) as store:
         for cell in plan.cells:
             rows = store.ceilings(machine.name, cell.spec.device, machine.threads(cell.spec))
-            if rows:
+            if rows and not any(row.contended for row in rows):  # a busy machine's limits are measured again
                 machine.know(cell.spec, {row.name: row.value for row in rows})
         if not plan.resumed:
             return 0

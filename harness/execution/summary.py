@@ -97,7 +97,8 @@ class RunTally:
     ) -> list[MetricRow]:
         """The harness's own metrics of a run that finished its measure phase, else only its times.
 
-        `alone`: nothing else was measured on this machine at the same time; otherwise throughput is None.
+        `alone`: nothing else was measured on this machine at the same time, and the run was not resumed from another
+        process; otherwise throughput is None.
         """
         rows: list[MetricRow] = []
         for phase, name in _PHASE_METRICS.items():

@@ -68,8 +68,12 @@ def _run_cells(channel: Channel, start: Mapping[str, Any]) -> ExitCode:
         try:
             _run_cell(channel, registry, device, spec, cell, start, shared)
         except Exception as problem:  # noqa: BLE001 -- the other cells go on
-            failure = _send_error(channel, problem)
-            channel.send("cell", cell=cell["cell"], run=cell["run"], state="failed")
+            if isinstance(problem, BenchError) and (channel.stop_requested or channel.skip_requested):
+                channel.send("log", level="info", text=problem.message)  # it was asked to give up, and did
+                channel.send("cell", cell=cell["cell"], run=cell["run"], state="end")
+            else:
+                failure = _send_error(channel, problem)
+                channel.send("cell", cell=cell["cell"], run=cell["run"], state="failed")
         else:
             channel.send("cell", cell=cell["cell"], run=cell["run"], state="end")
         if channel.stop_requested:

@@ -26,6 +26,7 @@ from harness.report.tables import Listing, plain_table
 from harness.store.records import CellRecord, ExperimentRecord, MetricRecord, ReferenceRecord, RunRecord
 
 MOST_PUBLISHED = 3
+OVER_LIMIT = 1.1  # a share beyond this is no error of measurement
 PANEL_WIDTH = 100  # wider lines are hard to read
 _QUALITIES = (
     "auc",
@@ -331,7 +332,12 @@ def _limit(cell: CellRecord, metrics: Mapping[str, list[MetricRecord]]) -> Text:
             labels = values[0].labels
             binding = labels.get("binding") or labels.get("limit") or cell.engine.get("roofline_binding")
             of = f"the limit set by {_limit_name(str(binding))}" if binding else "what this machine can do"
-            return Text.assemble((share(one.median), "bold"), f" of {of}")
+            text = Text.assemble((share(one.median), "bold"), f" of {of}")
+            if cell.engine.get("roofline_contended"):
+                text.append(", which was measured on a busy machine", style="yellow")
+            elif one.median is not None and one.median > OVER_LIMIT:
+                text.append(": the rows of a step fit in a cache that the limit leaves out", style="yellow")
+            return text
     return Text("– not known", style="dim")
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from harness.errors import UsageError, did_you_mean
 from harness.store.database import connect_reader, explained
-from harness.store.listing import SHOWN_METRICS, Filters, _metrics, _portions, _run_conditions, _tags, day
+from harness.store.listing import SHOWN_METRICS, Filters, day, metrics_of, portions, run_conditions, tags_of
 from harness.store.migrations import readable
 from harness.store.records import RunSummary
 
@@ -134,7 +134,7 @@ class Browser:
         """These runs by id; one that was deleted meanwhile is not among them."""
         rows: list[tuple[object, ...]] = []
         with explained(self.path):
-            for some, marks in _portions(identifiers):
+            for some, marks in portions(identifiers):
                 rows += self._connection.execute(
                     f"""
                     SELECT run.id, cell.id, experiment.id, experiment.created_at, experiment.command, cell.workload,
@@ -152,7 +152,7 @@ class Browser:
         """The names of metrics that these runs have values of, the commonest first."""
         counts: dict[str, int] = {}
         with explained(self.path):
-            for some, marks in _portions(identifiers):
+            for some, marks in portions(identifiers):
                 for name, count in self._connection.execute(
                     f"""
                     SELECT name, count(*) FROM metric
@@ -165,8 +165,8 @@ class Browser:
 
     def _summaries(self, rows: Sequence[Sequence[object]], metrics: Sequence[str]) -> dict[str, RunSummary]:
         connection: sqlite3.Connection = self._connection
-        tags = _tags(connection, {str(row[2]) for row in rows})
-        measured = _metrics(connection, [str(row[0]) for row in rows], metrics) if metrics else {}
+        tags = tags_of(connection, {str(row[2]) for row in rows})
+        measured = metrics_of(connection, [str(row[0]) for row in rows], metrics) if metrics else {}
         found = {}
         for row in rows:
             values = dict(zip(_PLAIN, row, strict=True))
@@ -182,7 +182,7 @@ def _all_of(filters: Sequence[Filters]) -> tuple[str, list[object]]:
     parts: list[str] = []
     values: list[object] = []
     for one in filters:
-        where, own = _run_conditions(one)
+        where, own = run_conditions(one)
         if where:
             parts.append(f"({where.removeprefix('WHERE ')})")
             values += own

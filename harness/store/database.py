@@ -149,7 +149,7 @@ def explained(path: Path, doing: str = "read") -> Iterator[None]:
 def problem(error: sqlite3.Error, path: Path, doing: str = "read") -> StoreError:
     """One sentence for a person, with what to do. `doing` is the verb of what failed: read, written, migrated."""
     code = _primary(error)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if is_busy(error):
         return StoreError(
             f"{path} is locked by another program and could not be {doing}",
             hint="another bench, datasette or sqlite3 is writing to it; end that or wait",
@@ -217,6 +217,11 @@ def attach_uri(path: Path) -> str:
 
 def _uri(path: Path, mode: str) -> str:
     return f"file:{quote(str(path.resolve()))}?mode={mode}"
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether somebody else holds a lock."""
+    return _primary(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _primary(error: sqlite3.Error) -> int:

@@ -68,7 +68,7 @@ _AGES = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days
 def list_runs(
     connection: sqlite3.Connection, filters: Filters, *, limit: int | None, offset: int, metrics: Sequence[str]
 ) -> tuple[RunSummary, ...]:
-    where, values = _run_conditions(filters)
+    where, values = run_conditions(filters)
     # CROSS JOIN and INDEXED BY keep SQLite to this order: it walks the experiments by time and stops when the page is
     # full, where it would otherwise collect all runs of a workload and sort them.
     found = connection.execute(
@@ -86,8 +86,8 @@ def list_runs(
         """,
         (*values, -1 if limit is None else limit, offset),
     ).fetchall()
-    tags = _tags(connection, {row[2] for row in found})
-    measured = _metrics(connection, [row[0] for row in found], metrics)
+    tags = tags_of(connection, {row[2] for row in found})
+    measured = metrics_of(connection, [row[0] for row in found], metrics)
     return tuple(
         RunSummary(
             id=row[0], cell_id=row[1], experiment_id=row[2], created_at=row[3], command=row[4], workload=row[5],
@@ -102,7 +102,7 @@ def list_runs(
 
 
 def count_runs(connection: sqlite3.Connection, filters: Filters) -> int:
-    where, values = _run_conditions(filters)
+    where, values = run_conditions(filters)
     count: int = connection.execute(
         f"""
         SELECT count(*) FROM experiment
@@ -128,7 +128,7 @@ def list_experiments(
         """,
         (*values, -1 if limit is None else limit, offset),
     ).fetchall()
-    tags = _tags(connection, {row[0] for row in found})
+    tags = tags_of(connection, {row[0] for row in found})
     inside = _inside(connection, [row[0] for row in found])
     return tuple(
         ExperimentSummary(
@@ -189,7 +189,8 @@ _TEXT_OF_CELL = ("cell.id", "cell.label", "cell.workload", "cell.device", "cell.
 _TEXT_OF_RUN = ("run.id", "run.reason")
 
 
-def _run_conditions(filters: Filters) -> tuple[str, list[Any]]:
+def run_conditions(filters: Filters) -> tuple[str, list[Any]]:
+    """A WHERE for experiment, cell and run, empty where nothing is filtered, and its values."""
     conditions = _Conditions()
     conditions.of_experiment(filters)
     conditions.device(filters.device)
@@ -235,9 +236,10 @@ def _literal(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _tags(connection: sqlite3.Connection, experiments: set[str]) -> dict[str, tuple[str, ...]]:
+def tags_of(connection: sqlite3.Connection, experiments: set[str]) -> dict[str, tuple[str, ...]]:
+    """The tags of each experiment that has any."""
     found: dict[str, list[str]] = {}
-    for some, marks in _portions(sorted(experiments)):
+    for some, marks in portions(sorted(experiments)):
         for experiment, tag in connection.execute(
             f"SELECT experiment_id, tag FROM experiment_tag WHERE experiment_id IN ({marks}) ORDER BY tag", some
         ):
@@ -245,12 +247,13 @@ def _tags(connection: sqlite3.Connection, experiments: set[str]) -> dict[str, tu
     return {experiment: tuple(tags) for experiment, tags in found.items()}
 
 
-def _metrics(
+def metrics_of(
     connection: sqlite3.Connection, runs: Sequence[str], names: Sequence[str]
 ) -> dict[str, dict[str, MetricRecord]]:
+    """The metrics of these names that each run has, by key."""
     found: dict[str, dict[str, MetricRecord]] = {}
     wanted = ", ".join("?" * len(names))
-    for some, marks in _portions(runs):
+    for some, marks in portions(runs):
         for row in connection.execute(
             f"""
             SELECT run_id, name, value, unit, better, phase, role, kind, labels FROM metric
@@ -276,7 +279,7 @@ def metric_of(row: Sequence[Any]) -> MetricRecord:
 
 def _inside(connection: sqlite3.Connection, experiments: Sequence[str]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for some, marks in _portions(experiments):
+    for some, marks in portions(experiments):
         for row in connection.execute(
             f"""
             SELECT experiment_id, json_group_array(DISTINCT workload), json_group_array(DISTINCT device),
@@ -295,7 +298,7 @@ def _inside(connection: sqlite3.Connection, experiments: Sequence[str]) -> dict[
     return found
 
 
-def _portions(identifiers: Sequence[str]) -> Iterator[tuple[Sequence[str], str]]:
+def portions(identifiers: Sequence[str]) -> Iterator[tuple[Sequence[str], str]]:
     """SQLite allows so many parameters in one statement; a list may be longer."""
     for start in range(0, len(identifiers), _IN_ONE_QUERY):
         some = identifiers[start : start + _IN_ONE_QUERY]

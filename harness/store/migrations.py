@@ -31,6 +31,7 @@ from harness.store.database import (
     explained,
     filesystem_type,
     identify,
+    is_busy,
     is_network,
     problem,
     transaction,
@@ -70,6 +71,7 @@ class Prepared:
     migrated_from: int | None
     backup: Path | None
     notices: tuple[str, ...]
+    new_file: bool = False  # there was no file before
 
 
 def prepare(
@@ -93,7 +95,12 @@ def prepare(
         if identity.standing == "fresh" or identity.schema < len(steps):
             with _exclusive(path):
                 created, backup = _bring_up(path, steps, busy_timeout_s, on_network)
-        mode = _check_writable(path, len(steps), busy_timeout_s, on_network)
+        try:
+            mode = _check_writable(path, len(steps), busy_timeout_s, on_network)
+        except sqlite3.Error as error:
+            if created and not existed and not is_busy(error):
+                remove(path)
+            raise
     notices = []
     if on_network:
         notices.append(
@@ -102,7 +109,7 @@ def prepare(
         )
     if backup is not None:
         notices.append(f"{path} was migrated from schema {identity.schema} to {len(steps)}; the old one is {backup}")
-    return Prepared(created, identity.schema if backup else None, backup, tuple(notices))
+    return Prepared(created, identity.schema if backup else None, backup, tuple(notices), created and not existed)
 
 
 def readable(path: Path, *, steps: Sequence[Step] = STEPS, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
@@ -134,8 +141,7 @@ def _bring_up(path: Path, steps: Sequence[Step], busy_timeout_s: float, on_netwo
             return _migrate(connection, path, steps, busy_timeout_s)
     except BaseException:
         if fresh_file:
-            for ending in ("", "-wal", "-shm", "-journal"):
-                _remove(path.with_name(path.name + ending))
+            remove(path)
         raise
 
 
@@ -250,6 +256,12 @@ def _take(lock: Path) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Removes a database with what SQLite keeps beside it."""
+    for ending in ("", "-wal", "-shm", "-journal"):
+        _remove(path.with_name(path.name + ending))
 
 
 def _remove(path: Path) -> None:

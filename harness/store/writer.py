@@ -13,14 +13,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import BenchError, RunFailed, did_you_mean
+from harness.errors import BenchError, RunFailed, StoreError, did_you_mean
 from harness.store import encode
-from harness.store.database import BUSY_TIMEOUT_S, connect, problem, transaction
-from harness.store.migrations import STEPS, Step, prepare
+from harness.store.database import BUSY_TIMEOUT_S, connect, is_busy, problem, transaction
+from harness.store.migrations import STEPS, Step, prepare, remove
 from harness.store.rows import Row, SeriesRow
 
 COMMIT_INTERVAL_S = 0.25  # waited after the first row of a batch; with the commit itself below the promised 0.5 s
@@ -58,9 +59,11 @@ class ResultWriter:
         self.path = path
         self.notices: tuple[str, ...] = ()  # sentences for the person, known after start()
         self.error: BenchError | None = None  # why nothing is written any more
+        self.cause: StoreError | None = None  # the same, without what became of the results
+        self.patience_s = patience_s  # how long a batch is tried again
+        self._new_file = False  # start() made the file
         self.refused = 0  # rows that the database did not take
         self._on_error = on_error
-        self._patience_s = patience_s
         self._busy_timeout_s = busy_timeout_s
         self._steps = steps
         self._mounts = mounts
@@ -77,6 +80,7 @@ class ResultWriter:
         """Opens or creates the database and starts the thread. Raises StoreError here, in the caller."""
         prepared = prepare(self.path, steps=self._steps, busy_timeout_s=self._busy_timeout_s, mounts=self._mounts)
         self.notices = prepared.notices
+        self._new_file = prepared.new_file
         self._thread = threading.Thread(target=self._work, name="results-writer", daemon=True)
         self._thread.start()
 
@@ -104,6 +108,21 @@ class ResultWriter:
             self._condition.notify_all()
         if self._thread is not None:
             self._thread.join()
+
+    def unmake(self) -> None:
+        """After close(): removes a file that start() made, where it holds no experiment and nobody else uses it."""
+        if not self._new_file:
+            return
+        try:
+            with closing(connect(self.path, busy_timeout_s=0.0)) as connection:
+                if connection.execute("SELECT EXISTS (SELECT 1 FROM experiment)").fetchone()[0]:
+                    return
+                connection.execute("PRAGMA journal_mode = DELETE")  # refused while another connection is open
+        except sqlite3.Error as error:
+            if is_busy(error):
+                return
+        self._new_file = False
+        remove(self.path)
 
     def __enter__(self) -> ResultWriter:
         self.start()
@@ -152,7 +171,7 @@ class ResultWriter:
         self, connection: sqlite3.Connection | None, batch: list[Row | _Change]
     ) -> tuple[sqlite3.Connection | None, sqlite3.Error | None]:
         """Commits the batch, trying again for `patience_s`; the connection that is open now, and the last error."""
-        deadline = time.monotonic() + self._patience_s
+        deadline = time.monotonic() + self.patience_s
         while True:
             try:
                 if connection is None:
@@ -232,7 +251,7 @@ class ResultWriter:
         told = problem(error, self.path, "written")
         failure = RunFailed(f"{told.message}; results up to now are kept", hint=told.hint)
         with self._condition:
-            self.error = failure
+            self.error, self.cause = failure, told
             self._queue.clear()
             self._done = self._put
             self._condition.notify_all()

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -217,6 +218,29 @@ def test_rerun_plans_the_same_spec_again(example: Path) -> None:
     assert differences(
         {"cpu": {"model": "a"}, "os": {"kernel": "1"}}, {"cpu": {"model": "b"}, "os": {"kernel": "1"}}
     ) == [("cpu.model", "a", "b")]
+
+
+@pytest.mark.parametrize("face", ["plain", "none"])
+def test_rerun_tells_what_differs_in_the_environment(bench: Bench, face: str) -> None:
+    plugin = ["--plugin", str(Path(__file__).resolve().parents[1] / "fakes" / "workloads.py")]
+    run = ["run", "steady", *plugin, "--rows", "100", "--epochs", "1", "--repeats", "1", "--warmup", "none"]
+    first = bench(*run, "--ui", "none")
+    assert first.code == 0, first.err
+    with sqlite3.connect("results.db") as database:
+        database.execute(
+            """
+            INSERT INTO environment SELECT 'other', json_set("values", '$.cpu.model', 'another'), first_seen
+            FROM environment WHERE hash = (SELECT environment_hash FROM run)
+            """
+        )
+        database.execute("UPDATE run SET environment_hash = 'other'")
+    again = bench("rerun", first.out.strip(), *plugin, "--ui", face, "--json")
+    assert again.code == 0, again.err
+    changed = {one["key"]: one for one in json.loads(again.out)["environment_differences"]}
+    assert changed["cpu.model"]["before"] == "another"
+    assert changed["cpu.model"]["now"] != "another"
+    said = [line for line in again.err.splitlines() if "since then has changed: " in line]
+    assert [("cpu.model" in line) for line in said] == ([True] if face == "none" else [])
 
 
 def _on_a_terminal(bench: Bench, monkeypatch: pytest.MonkeyPatch, width: int, *arguments: str) -> list[str]:

@@ -177,7 +177,7 @@ class ExecutorContract:
             executor.load_state_dict(state)
 
     @pytest.mark.parametrize("valid", [0, 1, 5, 8])
-    def test_inference_gives_probabilities_of_the_valid_rows_in_host_memory(self, valid: int):
+    def test_inference_gives_logits_of_the_valid_rows_in_host_memory(self, valid: int):
         executor = self.make(SmallModel(dropout=0.5, normalise=True))
         oracle = SmallModel(dropout=0.5, normalise=True)
         batch = make_batch(8, valid, seed=3)
@@ -187,7 +187,20 @@ class ExecutorContract:
         assert answer.dtype == torch.float32
         assert answer.device.type == "cpu"
         assert answer.shape == (valid,)
-        torch.testing.assert_close(answer, torch.sigmoid(logits)[:valid], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(answer, logits[:valid], rtol=1e-5, atol=1e-6)
+
+    def test_inference_tells_apart_what_a_float32_sigmoid_ties(self):
+        model, oracle = SmallModel(), SmallModel()
+        batch = make_batch(8, seed=3)
+        with torch.no_grad():
+            for each in (model, oracle):
+                each.dense.last.bias.add_(50.0)
+            logits = oracle.dense.eval()(*batch.inputs, oracle.tables.lookup(batch.ids))
+        executor = self.make(model)
+        answer = executor.infer_call(executor.stage(batch), 8)
+        assert len(torch.sigmoid(answer).unique()) == 1
+        assert len(answer.unique()) == 8
+        torch.testing.assert_close(answer, logits, rtol=1e-5, atol=1e-6)
 
     def test_inference_leaves_training_as_it_was(self):
         plain, asked = SmallModel(dropout=0.3, normalise=True), SmallModel(dropout=0.3, normalise=True)

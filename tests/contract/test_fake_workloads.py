@@ -12,12 +12,13 @@ from tests.fakes.measure import FAKES
 
 STEADY = Case(name="steady", plugins=(FAKES,), values={"rows": 200, "batch": 10, "epochs": 2})
 MANY = Case(name="many", plugins=(FAKES,), values={"size": 40})
-DRIVEN = Case(name="driven", plugins=(FAKES,))
+DRIVEN = Case(name="driven", plugins=(FAKES,), quality=False)
 RANKS = Case(name="ranks", plugins=(FAKES,), values={"steps": 5})
 GATHER = Case(
     name="gather",
     plugins=(Path(__file__).resolve().parents[2] / "docs" / "examples" / "gather.py",),
     values={"rows": 1000, "batch": 64, "steps": 20, "warmup": "none"},
+    quality=False,
 )
 ALL = pytest.mark.parametrize("case", [STEADY, MANY, DRIVEN, RANKS, GATHER], ids=lambda case: case.name)
 

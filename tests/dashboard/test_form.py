@@ -31,6 +31,7 @@ def test_the_form_has_a_field_for_every_setting_of_the_run_and_of_the_workload(f
         (None, {}),
         ("demo", {"batch": "256", "repeats": "2"}),
         ("demo", {"seconds": "3", "epochs": "none", "shuffle": "false", "bottom_mlp": "64,16"}),
+        ("demo", {"seconds": "3", "epochs": "2", "steps": "900"}),
         ("smoke", {"mode": "eval", "target": "auc>=0.7", "teacher_bias": "-1.5"}),
         ("criteo-small", {"data": "."}),
     ],

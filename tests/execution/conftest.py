@@ -105,6 +105,16 @@ def until(attachment: Attachment, condition: Callable[[Snapshot], bool], timeout
     return snapshot
 
 
+def settles(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+    """Whether it becomes true in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def gone(pid: int, timeout_s: float = 10.0) -> bool:
     """Whether a process ends in time; a zombie that nobody has waited for is gone."""
     deadline = time.monotonic() + timeout_s

@@ -17,7 +17,7 @@ from harness.execution.launch import attach, running
 from harness.execution.recover import recover
 from harness.store.queries import Store
 from harness.store.records import RunRecord
-from tests.execution.conftest import PLUGIN, WORKER, House, gone, last, until
+from tests.execution.conftest import PLUGIN, WORKER, House, gone, last, settles, until
 
 _LAUNCHER = """
 import sys, time
@@ -79,9 +79,10 @@ def test_a_killed_orchestrator_leaves_no_orphan_and_is_explained(house: House, s
     assert all(gone(pid) for pid in workers)
     with pytest.raises(Exception, match=r"is gone"):
         last(attachment)
-    assert running() == []
+    assert settles(lambda: running() == [])  # the kernel frees the lock when the last thread is gone
     sentences = recover(house.database)
-    assert sentences == [f"experiment {item.id[:6]} was lost: its orchestrator was killed or the machine went down"]
+    assert [text.split(":")[0] for text in sentences] == [f"experiment {item.id[:6]} was lost"]
+    assert "its orchestrator was killed" in sentences[0]
     assert recover(house.database) == []
     run = first_run(house, item.id)
     assert run.status == "lost"

@@ -9,6 +9,7 @@ import pytest
 
 from harness.api import BaseWorkload, Context, Step
 from harness.errors import RunFailed
+from harness.execution import checkpoint
 from harness.execution.phases import WindowCutter, percentile
 from tests.fakes.devices import LateDevice
 from tests.fakes.measure import Bench, measured, metrics, phases
@@ -79,7 +80,43 @@ def test_evaluation_interrupts_the_measure_phase_every_n_samples(tmp_path: Path)
     events = Bench(tmp_path, "steady", rows=1000, batch=10, epochs=1, evaluate_every=300).run()
     at = [e["x"][0] for e in events if e.type == "series" and e["name"] == "auc"]
     assert at == [300, 600, 900]
-    assert measured(events)["segment_samples"] == 1000
+
+
+def test_an_evaluation_that_falls_on_the_end_is_made(tmp_path: Path) -> None:
+    events = Bench(tmp_path, "steady", rows=1000, batch=10, epochs=1, evaluate_every=500, target="seen>=1000").run()
+    assert [e["x"][0] for e in events if e.type == "series" and e["name"] == "auc"] == [500, 1000]
+    assert metrics(events)["time_to_target_s"] is not None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"steps": 70, "warmup": "0", "epochs": 9},
+        {"steps": 70, "warmup": "15", "epochs": 9},
+        {"target": "seen>=700", "evaluate_every": 100, "epochs": 9},
+        {"samples": 700},
+    ],
+)
+def test_a_resumed_run_ends_where_an_uninterrupted_one_ends(tmp_path: Path, values: dict[str, Any]) -> None:
+    pytest.importorskip("torch")
+    whole = Bench(tmp_path / "whole", "steady", rows=1000, batch=10, checkpoint_every=300, **values).run()
+    saved = next(event for event in whole if event.type == "checkpoint")
+    state = checkpoint.load(Path(saved["path"]))
+    rest = Bench(tmp_path / "rest", "steady", rows=1000, batch=10, **values).run(state)
+    assert metrics(rest)["seen"] == metrics(whole)["seen"]
+    for key in ("segment_steps", "segment_samples"):
+        assert measured(rest)[key] == measured(whole)[key]
+    if "target" in values:
+        earlier = state["harness"]["measured_s"] + state["harness"]["warmup_s"]
+        assert metrics(rest)["time_to_target_s"] > earlier
+
+
+def test_a_stop_during_a_fixed_warm_up_is_heard(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "steady", rows=10**6, batch=10, step_s=0.001, warmup="100000", seconds=60)
+    bench.channel.stop_requested = True
+    events = bench.run()
+    assert bench.workload.steps == 1
+    assert "measure begin" not in phases(events)
 
 
 def test_a_reached_target_stops_the_run_and_gives_its_time(tmp_path: Path) -> None:
@@ -180,11 +217,20 @@ def test_windows_of_an_asynchronous_device_are_cut_by_its_own_clock_without_wait
 def test_a_resumed_run_counts_on_from_its_checkpoint(tmp_path: Path) -> None:
     state = {
         "workload": {"seen": 300, "position": 300},
-        "harness": {"step": 30, "samples": 300, "epochs": 0, "epoch_begun": True},
+        "harness": {
+            "step": 30,
+            "samples": 300,
+            "epochs": 0,
+            "epoch_begun": True,
+            "measured_steps": 30,
+            "measured_samples": 300,
+            "measured_s": 1.5,
+            "warmup_s": 0.5,
+        },
     }
     bench = Bench(tmp_path, "steady", rows=1000, batch=10, epochs=1)
     events = bench.run(state)
-    assert measured(events)["segment_samples"] == 700
+    assert measured(events)["segment_samples"] == 1000
     assert bench.workload.epochs == []
     assert metrics(events)["seen"] == 1000
 
@@ -192,7 +238,16 @@ def test_a_resumed_run_counts_on_from_its_checkpoint(tmp_path: Path) -> None:
 def test_a_checkpoint_of_the_planned_end_leaves_nothing_to_measure(tmp_path: Path) -> None:
     state = {
         "workload": {"seen": 1000, "position": 0},
-        "harness": {"step": 100, "samples": 1000, "epochs": 1, "epoch_begun": False},
+        "harness": {
+            "step": 100,
+            "samples": 1000,
+            "epochs": 1,
+            "epoch_begun": False,
+            "measured_steps": 100,
+            "measured_samples": 1000,
+            "measured_s": 1.0,
+            "warmup_s": 0.0,
+        },
     }
     bench = Bench(tmp_path, "steady", rows=1000, batch=10, epochs=1)
     with pytest.raises(RunFailed, match="nothing was left to measure"):

@@ -47,6 +47,7 @@ Progress = Callable[[int, int], None]  # bytes read so far, bytes in all, as the
 CHUNK_BYTES = 1 << 18  # a block and its words stay in the processor's cache; larger ones parse more slowly
 LONGEST_LINE_BYTES = 1 << 16  # a Criteo line has about 240; what has no line end for so long is no text
 SNIFFED_BYTES = 4096
+DECIDING_LINES = 100  # whose majority says whether a file has labels, so that no single damaged line can
 
 _FOREIGN_FORMATS = {
     b"PK\x03\x04": "a zip archive",
@@ -84,7 +85,7 @@ def iterate_criteo(
 ) -> Iterator[CriteoRows]:
     """Blocks of rows in file order, at least one.
 
-    Whether the file has labels is read from its first line. Raises DataError when the file is missing, empty, no
+    Most of the first lines say whether the file has labels. Raises DataError when the file is missing, empty, no
     Criteo text or holds no valid row, and at the first malformed line, naming file, line, column and value; with
     `on_bad_row="skip"` malformed lines are left out and counted in the blocks.
     """
@@ -105,11 +106,14 @@ def iterate_criteo(
                 text, rest = text[:whole], text[whole:]
                 if len(rest) > LONGEST_LINE_BYTES:
                     raise _no_criteo_text(path, f"line {line_number + text.count(_LINE_END)} has no end")
-            elif text:
+                if labelled is None and text.count(_LINE_END) < DECIDING_LINES:
+                    rest = text + rest
+                    continue
+            elif text and not text.endswith(_LINE_END):
                 text, ends_file = text + b"\n", True
-            if labelled is None and (text or not piece):
+            if labelled is None:
                 labelled = _has_labels(text, path)
-            if text and labelled is not None:
+            if text:
                 place = Place(str(path), line_number, labelled, ends_file)
                 line_number += text.count(_LINE_END)
                 block = parse_block(text, place, skip_bad=skip_bad)
@@ -163,13 +167,17 @@ def _read(source: io.FileIO | gzip.GzipFile, size: int, path: Path, line: int) -
 
 
 def _has_labels(text: bytes, path: Path) -> bool:
-    """Whether lines have 40 fields, not 39, by the first that has either; with neither, the parser explains."""
+    """Whether lines have 40 fields, not 39, by most of the first that have either; with neither, the parser explains.
+
+    As many of the one as of the other leave it to the first of them.
+    """
     if not text:
         raise DataError(f"{path} is empty inside its gzip wrapping, expected Criteo text")
-    for line in text.split(_LINE_END):
-        fields = line.count(b"\t") + 1
-        if fields in (LABELLED_FIELDS, UNLABELLED_FIELDS):
-            return fields == LABELLED_FIELDS
+    counts = [line.count(b"\t") + 1 for line in text.split(_LINE_END, DECIDING_LINES)[:DECIDING_LINES]]
+    known = [fields == LABELLED_FIELDS for fields in counts if fields in (LABELLED_FIELDS, UNLABELLED_FIELDS)]
+    if known:
+        labelled = sum(known)
+        return known[0] if 2 * labelled == len(known) else 2 * labelled > len(known)
     if b"\0" in text:
         raise _no_criteo_text(path, f"byte {text.index(0)} is zero")
     return True

@@ -27,7 +27,7 @@ from workloads.common.criteo import CATEGORY_NAMES, INTEGER_NAMES, MISSING, OnBa
 from workloads.common.fingerprint import FileFingerprint, fingerprint_file
 from workloads.common.vocabulary import Vocabulary, build_vocabulary, digest
 
-PARSER_VERSION = 1  # raised when the parsed arrays change
+PARSER_VERSION = 2  # raised when the parsed arrays change
 RULES_VERSION = 1  # raised when the same rules give other numbers
 PARSED_BYTES_PER_ROW = 4 * len(INTEGER_NAMES) + 4 * len(CATEGORY_NAMES) + 4 + 1
 ENCODED_BYTES_PER_ROW = 4 * len(CATEGORY_NAMES)

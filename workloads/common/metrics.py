@@ -101,6 +101,13 @@ def click_quality(
     }
 
 
+def sigmoid(logits: npt.ArrayLike) -> Floats:
+    """Probabilities [n] of logits [n] in double precision, without overflow; beyond a logit of 36 they are 1."""
+    raw = np.asarray(logits, np.float64)
+    shrunk = np.exp(-np.abs(raw))
+    return np.where(raw >= 0.0, 1.0, shrunk) / (1.0 + shrunk)
+
+
 def expected_auc(probabilities: npt.ArrayLike, scores: npt.ArrayLike | None = None) -> float | None:
     """The AUC that ranking rows by `scores` [n] reaches when row i is a click with probability p_i.
 
@@ -188,9 +195,8 @@ def _judge(labels: Floats, probabilities: npt.ArrayLike | None, logits: npt.Arra
     if logits is not None:
         raw = _checked_scores(logits, "logits")
         _same_length(labels, raw, "labels", "logits")
-        shrunk = np.exp(-np.abs(raw))  # never overflows
-        losses = np.maximum(raw, 0.0) - labels * raw + np.log1p(shrunk)
-        return _Judged(raw, np.where(raw >= 0.0, 1.0, shrunk) / (1.0 + shrunk), losses)
+        losses = np.maximum(raw, 0.0) - labels * raw + np.log1p(np.exp(-np.abs(raw)))
+        return _Judged(raw, sigmoid(raw), losses)
     chance = _checked_probabilities(probabilities)
     _same_length(labels, chance, "labels", "probabilities")
     given = np.asarray(probabilities).dtype

@@ -12,10 +12,10 @@ from workloads.common.metrics import click_quality, expected_auc
 from workloads.dlrm.data import Rows
 
 
-def quality(rows: Rows, probabilities: npt.NDArray[np.float32], possible: Sequence[Metric]) -> list[Metric]:
+def quality(rows: Rows, logits: npt.NDArray[np.float32], possible: Sequence[Metric]) -> list[Metric]:
     """Every quality metric over exactly these rows; `possible` are the rows' own optima (`optima`)."""
     assert rows.labels is not None
-    measured = click_quality(rows.labels, probabilities=probabilities)
+    measured = click_quality(rows.labels, logits=logits)
     return [
         *(Metric(name, value) for name, value in measured.items()),
         *possible,

@@ -60,7 +60,7 @@ class DLRMWorkload(BaseWorkload):
         self._pool: int | None = None
         self._opened = False
         self._optima: dict[str, list[Metric]] = {}
-        self._predictions: npt.NDArray[np.float32] | None = None  # of mode eval, row by row
+        self._logits: npt.NDArray[np.float32] | None = None  # of mode eval, row by row
 
     def setup(self, context: Context) -> None:
         config: DLRMConfig = context.config
@@ -98,17 +98,17 @@ class DLRMWorkload(BaseWorkload):
                 epoch.fill()
         index = epoch.position
         samples = self._batches.size(index)
-        if self._predictions is None:
+        if self._logits is None:
             self._executor.train_call(epoch.take())
             return Step(samples, epoch_end=epoch.over)
         start = index * self._batches.batch
-        self._predictions[start : start + samples] = self._executor.infer_call(epoch.take(), samples).numpy()
+        self._logits[start : start + samples] = self._executor.infer_call(epoch.take(), samples).numpy()
         return Step(samples, done=epoch.over)
 
     def evaluate(self, part: PartName) -> Sequence[Metric]:
         """In mode `eval` the part is the one that the pass went through, whatever is asked for."""
-        if self._predictions is not None:
-            return self._judge_pass(self._predictions)
+        if self._logits is not None:
+            return self._judge_pass(self._logits)
         rows = self._data.part(part)
         if not len(rows):
             return ()
@@ -137,7 +137,7 @@ class DLRMWorkload(BaseWorkload):
         return work_per_step(
             self._sizes,
             min(self._config.batch, self._batches.rows),
-            training=self._predictions is None,
+            training=self._logits is None,
             optimizer=self._config.optimizer,
         )
 
@@ -188,7 +188,7 @@ class DLRMWorkload(BaseWorkload):
         rows = self._data.part(self._eval_part())
         if not len(rows):
             raise UsageError(f"the {self._config.part} part of the rows is empty", hint="choose another --part")
-        self._predictions = np.full(len(rows), np.nan, np.float32)
+        self._logits = np.full(len(rows), np.nan, np.float32)
         return rows
 
     def _eval_part(self) -> Any:
@@ -230,7 +230,7 @@ class DLRMWorkload(BaseWorkload):
             decay_updates=config.decay_updates,
             power=config.decay_power,
         )
-        if self._predictions is not None:
+        if self._logits is not None:
             self._executor.prepare(None, example, schedule)
             return
         self._executor.prepare(example, self._evaluation_example(), schedule)
@@ -248,7 +248,7 @@ class DLRMWorkload(BaseWorkload):
         self._epoch_number = epoch
         self._epoch = None  # its staged batches are freed before the next ones are made
         order = None
-        if self._predictions is None and self._config.shuffle:
+        if self._logits is None and self._config.shuffle:
             order = order_of_epoch(self._order_seed, epoch, self._batches.rows)
         self._epoch = Epoch(self._batches, self._executor.stage, order, self._pool_size(), position=position)
         if self._context.timing_scope == "compute" and not self._epoch.over:
@@ -277,7 +277,7 @@ class DLRMWorkload(BaseWorkload):
         return self._pool
 
     def _predict(self, rows: Rows) -> npt.NDArray[np.float32]:
-        """Probabilities [n] of these rows, in their order."""
+        """Logits [n] of these rows, in their order."""
         batches = self._evaluation_batches(rows)
         predicted = np.empty(len(rows), np.float32)
         for index, batch in enumerate(batches.make(0, len(batches), None)):
@@ -287,20 +287,27 @@ class DLRMWorkload(BaseWorkload):
             self._context.progress(start + batch.rows, len(rows), "rows evaluated")
         return predicted
 
-    def _judge_pass(self, predictions: npt.NDArray[np.float32]) -> list[Metric]:
-        """Quality over the rows of the pass; without labels their predictions become a file instead.
+    def _judge_pass(self, passed: npt.NDArray[np.float32]) -> list[Metric]:
+        """Quality by the logits of the pass; without labels they become a file of predictions instead.
 
-        A pass that was stopped is judged by the rows it reached.
+        A pass that was stopped is judged by the rows it reached. RunFailed where a logit is not finite.
         """
         assert self._epoch is not None
         reached = min(self._epoch.position * self._batches.batch, self._batches.rows)
         name = self._eval_part()
         rows = self._data.part(name).part(0, reached)
+        logits = passed[:reached]
         if rows.labels is None:
-            path = write_predictions(self._context.output_dir / "predictions.csv", rows.first, predictions[:reached])
+            lost = reached - int(np.count_nonzero(np.isfinite(logits)))
+            if lost:
+                raise RunFailed(
+                    f"{lost} of {reached} predictions of dlrm are not finite (NaN or infinite), so none were written",
+                    hint="the model of the checkpoint has diverged: train it again with a lower learning rate",
+                )
+            path = write_predictions(self._context.output_dir / "predictions.csv", rows.first, logits)
             self._context.artifact("predictions", path)
             return [Metric("rows_evaluated", float(reached))]
-        found = quality(rows, predictions[:reached], optima(rows))
+        found = quality(rows, logits, optima(rows))
         self._warn_when_hopeless(found)
         return found
 

@@ -180,6 +180,31 @@ def test_the_first_malformed_line_is_named_whatever_is_wrong_with_it(tmp_path):
 
 
 @pytest.mark.parametrize("chunk", [1, 300, 100_000])
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("others", [2, 150])
+def test_most_lines_say_whether_a_file_has_labels(tmp_path, chunk, labelled, others):
+    sound, damaged = line(label="1" if labelled else None), line(label=None if labelled else "1")
+    path = write(tmp_path, "\n".join([damaged, *[sound] * others]) + "\n")
+    found, expected = (39, 40) if labelled else (40, 39)
+    with pytest.raises(DataError) as caught:
+        list(iterate_criteo(path, chunk_bytes=chunk))
+    assert caught.value.message == f"{path}, line 1: {found} fields separated by tabs, expected {expected}"
+    blocks = list(iterate_criteo(path, on_bad_row="skip", chunk_bytes=chunk))
+    assert (sum(len(block) for block in blocks), sum(block.bad_rows for block in blocks)) == (others, 1)
+    assert all((block.labels is not None) == labelled for block in blocks)
+
+
+def test_lines_that_disagree_evenly_are_decided_by_the_first(tmp_path):
+    labelled, bare = line(label="1"), line(label=None)
+    assert (
+        "line 2: 39 fields separated by tabs, expected 40" in refusal(write(tmp_path, f"{labelled}\n{bare}\n")).message
+    )
+    assert (
+        "line 2: 40 fields separated by tabs, expected 39" in refusal(write(tmp_path, f"{bare}\n{labelled}\n")).message
+    )
+
+
+@pytest.mark.parametrize("chunk", [1, 300, 100_000])
 def test_line_numbers_count_the_whole_file(tmp_path, chunk):
     lines = [line(I1=str(number)) for number in range(400)]
     lines[37] = "junk"

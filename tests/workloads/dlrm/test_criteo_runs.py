@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import random
 import statistics
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.errors import DataError, UsageError
+from harness.errors import DataError, RunFailed, UsageError
 from workloads.dlrm.workload import DLRMWorkload
 
 from .support import RecordingContext
@@ -67,6 +68,10 @@ def _trained_checkpoint(tmp_path, data: Path) -> Path:
 
 def _pass(workload: DLRMWorkload) -> None:
     workload.begin_epoch(0)
+    _finish(workload)
+
+
+def _finish(workload: DLRMWorkload) -> None:
     while not workload.step().done:
         pass
 
@@ -114,6 +119,17 @@ def test_a_malformed_line_stops_the_run_or_is_counted(tmp_path):
     assert clean.metrics["rows_skipped"] == 0
 
 
+def test_a_damaged_first_line_is_told_as_such(tmp_path):
+    """Without its label it has 39 fields; the other lines still say that the file has labels."""
+    data = _file(tmp_path / "train.txt", 100)
+    data.write_text(data.read_text().partition("\t")[2])
+    with pytest.raises(DataError, match=r"train\.txt, line 1: 39 fields separated by tabs, expected 40"):
+        _set_up(tmp_path, data=data)
+    workload, context = _set_up(tmp_path, data=data, on_bad_row="skip")
+    assert context.metrics["rows_skipped"] == 1
+    assert workload._data.identity.rows == len(workload._data.rows.labels) == 99
+
+
 def test_unlabelled_rows_give_a_file_of_predictions(tmp_path):
     checkpoint = _trained_checkpoint(tmp_path, _file(tmp_path / "train.txt", 300))
     data = _file(tmp_path / "test.txt", 70, labelled=False, seed=5)
@@ -127,6 +143,43 @@ def test_unlabelled_rows_give_a_file_of_predictions(tmp_path):
     assert all(0.0 < float(row["probability"]) < 1.0 for row in rows)
 
 
+def test_predictions_are_of_double_precision(tmp_path):
+    """A float32 sigmoid would write 1 for every logit above 17."""
+    checkpoint = _trained_checkpoint(tmp_path, _file(tmp_path / "train.txt", 300))
+    state = torch.load(checkpoint, weights_only=True)
+    state["workload"]["executor"]["dense"]["top_l.2.bias"] += 25.0
+    torch.save(state, checkpoint)
+    data = _file(tmp_path / "test.txt", 70, labelled=False, seed=5)
+    workload, context = _set_up(tmp_path, mode="eval", data=data, init_from=checkpoint)
+    _pass(workload)
+    workload.evaluate("test")
+    with context.artifacts["predictions"].open(newline="") as file:
+        written = [float(row["probability"]) for row in csv.DictReader(file)]
+    assert written == pytest.approx([1 / (1 + math.exp(-logit)) for logit in workload._logits.tolist()], rel=1e-15)
+    assert max(written) < 1.0
+    assert len(set(written)) > 60
+
+
+@pytest.mark.parametrize("poisoned", [math.nan, math.inf])
+def test_predictions_that_are_not_finite_fail_the_run_and_are_not_written(tmp_path, poisoned):
+    checkpoint = _trained_checkpoint(tmp_path, _file(tmp_path / "train.txt", 300))
+    state = torch.load(checkpoint, weights_only=True)
+    state["workload"]["executor"]["dense"]["top_l.2.bias"].fill_(poisoned)
+    torch.save(state, checkpoint)
+    data = _file(tmp_path / "test.txt", 70, labelled=False, seed=5)
+    workload, context = _set_up(tmp_path, mode="eval", data=data, init_from=checkpoint, batch=32)
+    workload.begin_epoch(0)
+    workload.step()
+    with pytest.raises(RunFailed, match=r"^32 of 32 predictions of dlrm are not finite"):
+        workload.evaluate("test")
+    _finish(workload)
+    workload._logits[3:] = 0.0
+    with pytest.raises(RunFailed, match=r"^3 of 70 predictions of dlrm are not finite"):
+        workload.evaluate("test")
+    assert "predictions" not in context.artifacts
+    assert not list(tmp_path.glob("predictions*"))
+
+
 def test_predictions_do_not_depend_on_whether_labels_are_there(tmp_path):
     """The same rows with labels, through the checkpoint's vocabulary, are predicted alike."""
     checkpoint = _trained_checkpoint(tmp_path, _file(tmp_path / "train.txt", 300))
@@ -137,7 +190,7 @@ def test_predictions_do_not_depend_on_whether_labels_are_there(tmp_path):
     for data, part in ((labelled, "all"), (bare, "test")):
         workload, _ = _set_up(tmp_path, mode="eval", data=data, init_from=checkpoint, part=part)
         _pass(workload)
-        found.append(workload._predictions)
+        found.append(workload._logits)
     assert np.array_equal(found[0], found[1])
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-import math
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy import special
 from torch import nn
 
 from harness.errors import DataError, RunFailed, UsageError
-from workloads.common.metrics import expected_auc, roc_auc
+from workloads.common.metrics import click_quality, expected_auc, roc_auc
 from workloads.dlrm.batches import order_of_epoch
 from workloads.dlrm.workload import DLRMWorkload
 
@@ -310,6 +310,35 @@ def test_eval_judges_the_trained_model_as_training_did(tmp_path, scope):
     assert work is not None and work.flops == 150 * 2 * (13 * 16 + 16 * 4 + 355 * 16 + 16 + 351 * 4)
 
 
+def test_a_saturated_model_is_judged_by_its_logits(tmp_path):
+    """A last layer 256 times as large ranks the rows alike, bit by bit, since a power of two rounds nothing."""
+    workload, _ = _set_up(tmp_path, rows=6000, learning_rate=0.3)
+    _train(workload, epochs=3)
+    modest = {metric.name: metric.value for metric in workload.evaluate("test")}
+    path = _save(workload, tmp_path / "checkpoint.pt")
+    state = torch.load(path, weights_only=True)
+    for name in ("top_l.2.weight", "top_l.2.bias"):
+        state["workload"]["executor"]["dense"][name] *= 256
+    torch.save(state, path)
+    workload.load_state_dict(state["workload"])
+    rows = workload._data.part("test")
+    logits = workload._predict(rows)
+    tied = torch.sigmoid(torch.from_numpy(logits)).numpy()
+    assert roc_auc(rows.labels, tied) != modest["auc"]
+    passed, _ = _set_up(tmp_path, rows=6000, mode="eval", init_from=path)
+    passed.begin_epoch(0)
+    while not passed.step().done:
+        pass
+    raw = logits.astype(np.float64)
+    log_loss = np.logaddexp(0.0, np.where(rows.labels == 1, -raw, raw)).mean()
+    for judged, own in ((workload, logits), (passed, passed._logits)):
+        found = {metric.name: metric.value for metric in judged.evaluate("test")}
+        assert found.items() >= click_quality(rows.labels, logits=own).items()
+        assert found["log_loss"] == pytest.approx(log_loss, rel=1e-5)
+    found = {metric.name: metric.value for metric in workload.evaluate("test")}
+    assert (found["auc"], found["auc_standard_error"]) == (modest["auc"], modest["auc_standard_error"])
+
+
 def test_a_stopped_pass_is_judged_by_the_rows_it_reached(tmp_path):
     workload, _ = _set_up(tmp_path, mode="eval", allow_random_weights=True, batch=150)
     workload.begin_epoch(0)
@@ -360,14 +389,15 @@ def test_wrong_checkpoints_are_refused_in_one_sentence(tmp_path):
         _set_up(tmp_path, mode="eval", init_from=path, table_rows=41)
 
 
-def test_predictions_read_back_exactly(tmp_path):
+def test_predictions_are_written_in_double_precision(tmp_path):
     from workloads.dlrm.predictions import write_predictions
 
-    values = np.random.default_rng(1).random(70_000, dtype=np.float32)
+    values = np.random.default_rng(1).uniform(-700, 25, 70_000).astype(np.float32)
     path = write_predictions(tmp_path / "predictions.csv", 10, values)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["row"]) for row in rows] == list(range(10, 70_010))
-    assert np.array_equal(np.array([float(row["probability"]) for row in rows], np.float32), values)
+    written = np.array([float(row["probability"]) for row in rows])
+    np.testing.assert_allclose(written, special.expit(values.astype(np.float64)), rtol=1e-15)
+    assert np.unique(written).size == np.unique(values).size
     assert [file.name for file in tmp_path.iterdir()] == ["predictions.csv"]
-    assert math.isclose(float(rows[0]["probability"]), float(values[0]), rel_tol=1e-6)

@@ -1,0 +1,44 @@
+"""Draws the dashboard's screens into docs/screens/*.svg, from recorded pictures and the example database.
+
+make screenshots
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TOP))
+
+from tests.dashboard.drive import opened  # noqa: E402
+from tests.dashboard.pictures import Recording, steady  # noqa: E402
+from tests.dashboard.stage import staged  # noqa: E402
+from tests.example_database import make_example  # noqa: E402
+
+TARGET = TOP / "docs" / "screens"
+SIZE = (120, 36)
+
+
+async def draw(folder: Path) -> None:
+    TARGET.mkdir(exist_ok=True)
+    database = folder / "results.db"
+    make_example(database)
+    async with opened(Recording(steady(18)), size=SIZE, database=database) as live:
+        live.app.save_screenshot("live.svg", str(TARGET))
+    for name in ("runs", "start"):
+        async with staged(name, database, SIZE) as screen:
+            screen.app.save_screenshot(f"{name}.svg", str(TARGET))
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(draw(Path(folder)))
+    for path in sorted(TARGET.glob("*.svg")):
+        print(path.relative_to(TOP))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
