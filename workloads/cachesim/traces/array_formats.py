@@ -248,13 +248,15 @@ def _values(part: Array) -> Values:
 
 def _load(path: Path) -> Array | dict[str, Array]:
     try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
+        with path.open("rb") as file:
+            if file.read(4) == b"PK\x03\x04":
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as loaded:
+                    return {name: loaded[name] for name in loaded.files}
+        mapped: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return mapped
     except ValueError as error:
-        if "pickle" in str(error).lower():
+        if "pickle" in str(error) or "Python objects" in str(error):
             raise DataError(
                 f"{path} holds pickled objects or is no NumPy file, and was not opened",
                 hint="save plain arrays of integers; object arrays are never unpickled",

@@ -12,6 +12,7 @@ import contextlib
 import pickle
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,10 @@ def _load(plain: Path, path: Path) -> Any:
             f"{path} is a PyTorch file, and torch is not installed", hint='pip install "recbench[torch]"'
         ) from error
     try:
-        with contextlib.suppress(RuntimeError, ValueError):  # PyTorch's older format cannot be mapped
-            return torch.load(plain, map_location="cpu", weights_only=True, mmap=True)
-        return torch.load(plain, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of pickles that it goes on to refuse
+            with contextlib.suppress(RuntimeError, ValueError):  # PyTorch's older format cannot be mapped
+                return torch.load(plain, map_location="cpu", weights_only=True, mmap=True)
+            return torch.load(plain, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DataError(
             f"{path} is no PyTorch file of plain tensors and was not opened",

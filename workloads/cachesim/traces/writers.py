@@ -125,4 +125,5 @@ def _atomic(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise RunFailed(f"{path} cannot be written: {error.strerror}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
