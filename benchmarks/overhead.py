@@ -53,7 +53,9 @@ def harnessed(folder: Path) -> float:
     """CPU seconds a step under the real loop, windows and events included."""
     registry = Registry([FAKES])
     description = registry.workload("steady")
-    spec = resolve(description, [Source(origin="benchmark", values={"steps": STEPS, "epochs": 10**9, "window_s": 0.25})])
+    spec = resolve(
+        description, [Source(origin="benchmark", values={"steps": STEPS, "epochs": 10**9, "window_s": 0.25})]
+    )
     parent, child = socket.socketpair()
     reader = threading.Thread(target=lambda: [None for _ in iter(lambda: parent.recv(1 << 16), b"")])
     reader.start()
@@ -76,7 +78,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         pairs = [(bare(), harnessed(Path(name))) for _ in range(ROUNDS)]
     extra = [(under - alone) * 1e6 for alone, under in pairs]
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, {ROUNDS} × {STEPS:,} steps")
+    print(
+        f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, {ROUNDS} × {STEPS:,} steps"
+    )
     print("| loop | µs a step (median) |\n|---|---|")
     print(f"| bare | {statistics.median(a for a, _ in pairs) * 1e6:.3f} |")
     print(f"| harnessed | {statistics.median(b for _, b in pairs) * 1e6:.3f} |")

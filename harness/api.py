@@ -104,7 +104,8 @@ class Description:
 
     `workload` is the class, or its place as text (`"package.module:Class"`) so that it is imported in the worker
     only. `version` is raised when numbers stop being comparable. `run_defaults` are the workload's own defaults of
-    run settings (`epochs`, `warmup`, …), by mode; the key `*` holds for every mode.
+    run settings (`epochs`, `warmup`, …), by mode; the key `*` holds for every mode. `setup_key` names what a config
+    sets up: cells of a `pass` mode with the same key may share a worker; None, and each has its own.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Description:
     modes: Mapping[str, Mode]
     metrics: tuple[MetricSpec, ...] = ()
     run_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    setup_key: Callable[[Any], str | None] | None = None
 
     @property
     def default_mode(self) -> str:
@@ -262,10 +264,6 @@ class Workload(Protocol):
 
     def close(self) -> None: ...
 
-    @classmethod
-    def setup_key(cls, config: Any) -> str | None:
-        """Cells of a `pass` mode with the same key may share a worker; None: always a worker of its own."""
-
 
 class BaseWorkload:
     """The parts of `Workload` that most workloads leave alone."""
@@ -298,10 +296,6 @@ class BaseWorkload:
         return None
 
     def close(self) -> None:
-        return None
-
-    @classmethod
-    def setup_key(cls, config: Any) -> str | None:
         return None
 
 

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import harness
+from harness.errors import UsageError
 
 
 def cache_dir() -> Path:
@@ -45,6 +46,11 @@ def runtime_dir() -> Path:
     else:
         folder = Path(tempfile.gettempdir()) / f"recbench-{os.getuid()}"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder.stat().st_uid != os.getuid():
+        raise UsageError(
+            f"{folder} belongs to somebody else, and recbench keeps its sockets there",
+            hint="name a folder of your own in RECBENCH_RUNTIME",
+        )
     return folder
 
 

@@ -96,6 +96,10 @@ def _record(entry: Mapping[str, Any], where: str) -> ReferenceRecord:
 def _value(hint: Any, value: Any, key: str, where: str) -> Any:
     if typing.get_origin(hint) in (Union, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    if typing.get_origin(hint) is Mapping:
+        if not isinstance(value, dict):
+            raise UsageError(f"{key} = {value!r} in {where} is not a table", hint=f"write {key} = {{batch = 128}}")
+        return value
     if typing.get_origin(hint) is Literal:
         choices = typing.get_args(hint)
         if value not in choices:

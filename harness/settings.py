@@ -8,6 +8,7 @@ profiles, `--set`, the environment and the dashboard's form all check a value in
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -118,6 +119,12 @@ def setting(
 
 def settings_of(config: Any) -> tuple[Setting, ...]:
     """The settings of a config class, in order of declaration. TypeError where a field was not made by `setting`."""
+    found: tuple[Setting, ...] = _declared(config)
+    return found
+
+
+@functools.cache
+def _declared(config: Any) -> tuple[Setting, ...]:
     hints = typing.get_type_hints(config)
     found = []
     for item in dataclasses.fields(config):

@@ -93,6 +93,9 @@ class RunSettings:
     seed: int = setting(0, minimum=0, help="repeat k initialises and orders with seed + k", group=_DATA, kind="free")
     data_seed: int = setting(0, minimum=0, help="fixes generated rows for a whole experiment", group=_DATA, kind="free")
     init_from: Path | None = setting(None, help="a checkpoint to start from", group=_DATA)
+    checkpoint: bool = setting(
+        False, help="save a checkpoint when a run ends, for --init-from and --mode eval", group=_DATA, kind="free"
+    )
     checkpoint_every: int | None = setting(
         None, minimum=1, unit="samples", help="save a checkpoint each so many samples", group=_DATA, kind="free"
     )
@@ -200,6 +203,11 @@ def resolve(
     """
     run_keys = {item.name: item for item in settings_of(RunSettings)}
     param_keys = {item.name: item for item in settings_of(description.config)}
+    for key in run_keys.keys() & param_keys.keys():
+        raise UsageError(
+            f"workload {description.name!r} declares {key!r}, which is a setting of every run",
+            hint="give it another name",
+        )
     chosen: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for source in sources:

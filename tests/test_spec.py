@@ -164,3 +164,13 @@ def test_cores() -> None:
     for wrong in ("", "3-1", "1-", "-1", "x"):
         with pytest.raises(UsageError):
             parse_cpus(wrong)
+
+
+def test_a_workload_may_not_take_the_name_of_a_run_setting() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        repeats: int = setting(1, help="mine")
+
+    mine = Description(name="mine", version=1, summary="", config=Config, workload=object, modes={"go": Mode("pass")})
+    with pytest.raises(UsageError, match="'repeats', which is a setting of every run"):
+        resolve(mine, [])

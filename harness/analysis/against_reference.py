@@ -134,6 +134,8 @@ def _reference_differences(a: Side, reference: ReferenceRecord) -> tuple[Differe
         "epochs": reference.epochs,
         "framework": " ".join(filter(None, (reference.framework, reference.framework_version))) or None,
     }
+    for key, value in reference.params.items():
+        ours[key], theirs[key] = words.setting_text(cell.params.get(key)), words.setting_text(value)
     return tuple(
         Difference(key, ours.get(key), value, "subject")
         for key, value in theirs.items()

@@ -133,7 +133,9 @@ def _iterate(experiment: ExperimentRecord, cell: CellRecord, classes: Mapping[st
     for item in settings_of(RunSettings):
         if item.kind == "subject" and item.name not in ("device", "mode"):
             yield Fact(item.name, cell.settings.get(item.name), "subject")
-    yield from (Fact(f"engine.{key}", value, "subject") for key, value in flatten(cell.engine).items())
+    # The work of a step follows from the parameters, which are asked about themselves.
+    engine = {key: value for key, value in cell.engine.items() if key != "work"}
+    yield from (Fact(f"engine.{key}", value, "subject") for key, value in flatten(engine).items())
     yield Fact("git_commit", experiment.git_commit, "subject")
     yield Fact("git_dirty", experiment.git_dirty, "subject")
     yield Fact("harness_version", experiment.harness_version, "subject")

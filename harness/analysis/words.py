@@ -121,3 +121,14 @@ def _half(low: float | None, high: float | None, *, least: float) -> float | Non
     if low is None or high is None:
         return least
     return (high - low) / 2
+
+
+def setting_text(value: object) -> str:
+    """A setting as a person would type it: `512,256,1`, `true`, `–` for what is not set."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ",".join(setting_text(part) for part in value) or "–"
+    return str(value)

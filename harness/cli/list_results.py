@@ -45,6 +45,9 @@ COLUMNS: Mapping[str, _Column] = {
     "reason": lambda run: run.reason or run.contention_reason or "–",
 }  # fmt: skip
 _SHOWN = ("experiment", "run", "date", "label", "device", "status", "throughput", "auc", "contended")
+_WIDE = ("experiment", "device")  # left out where the terminal is narrow
+_NARROW = 100
+_LABEL = 20
 _REFERENCE_COLUMNS = ("name", "device", "metric", "value", "dataset")
 
 _References = Annotated[
@@ -148,12 +151,26 @@ def _list_runs(database: Path, filters: Any, limit: int, columns: str | None, js
     if json:
         options.print_json({"schema": 1, "total": total, "runs": [dataclasses.asdict(run) for run in runs]})
         return
+    console = options.out()
+    narrow = console.is_terminal and console.width < _NARROW
     if columns is None:
+        chosen = [name for name in chosen if not narrow or name not in _WIDE]
         chosen = [name for name in chosen if name in COLUMNS or any(_metric(run, name) != "–" for run in runs)]
     else:
         _check_columns(metrics, runs)
-    rows = [[COLUMNS[name](run) if name in COLUMNS else _metric(run, name) for name in chosen] for run in runs]
-    print_table(options.out(), plain_table(chosen, rows, right=[*metrics, "repeat", "wall"]))
+    units = {name: _common_unit(runs, name) for name in metrics}
+    headings = [f"{name}\n{units[name]}" if units.get(name) else name for name in chosen]
+    rows = []
+    for run in runs:
+        row = [
+            COLUMNS[name](run) if name in COLUMNS else _metric(run, name).removesuffix(f" {units[name]}")
+            for name in chosen
+        ]
+        if narrow and columns is None:
+            row[chosen.index("label")] = _shortened(run.label)
+        rows.append(row)
+    right = [heading for heading, name in zip(headings, chosen, strict=True) if name in (*metrics, "repeat", "wall")]
+    print_table(console, plain_table(headings, rows, right=right, fold=("label", "note", "tags", "reason")))
     if not runs:
         options.talk().print(f"no run in {shown_path(database)} fits" if total == 0 else "none")
     elif total > len(runs):
@@ -173,6 +190,16 @@ def _check_columns(metrics: Sequence[str], runs: Sequence[RunSummary]) -> None:
 def _metric(run: RunSummary, name: str) -> str:
     metric = run.metrics.get(name) or next((one for one in run.metrics.values() if one.name == name), None)
     return amount(metric.value, metric.unit) if metric is not None else "–"
+
+
+def _common_unit(runs: Sequence[RunSummary], name: str) -> str:
+    """The unit that all of a column's numbers are shown in, so that it stands in the heading once; else nothing."""
+    units = {_metric(run, name).partition(" ")[2] for run in runs} - {""}
+    return units.pop() if len(units) == 1 else ""
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= _LABEL else label[: _LABEL - 1] + "…"
 
 
 def _base(name: str) -> str:
@@ -261,10 +288,11 @@ def _list_references(
 
 
 def _local(moment: str | None) -> str:
-    """A stored time of day on this machine's clock, to the minute."""
+    """A stored time of day on this machine's clock, to the minute; the year only where it is another one."""
     if not moment:
         return "–"
     try:
-        return datetime.fromisoformat(moment.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M")
+        local = datetime.fromisoformat(moment.replace("Z", "+00:00")).astimezone()
+        return local.strftime("%m-%d %H:%M" if local.year == datetime.now().year else "%Y-%m-%d %H:%M")
     except ValueError:
         return moment

@@ -13,9 +13,10 @@ from harness.cli import layers, options
 from harness.cli.flags import all_settings, with_signature
 from harness.cli.run import signature, split, start
 from harness.errors import UsageError, did_you_mean
+from harness.execution.plan import share_keys
 from harness.registry import Registry
 from harness.settings import Setting
-from harness.spec import RunSpec, Source, config_of
+from harness.spec import RunSpec, Source
 
 _MOST_CELLS = 200
 _PER_CELL = ("data_seed", "repeats", "seed")  # belong to the experiment, so that its cells can be compared
@@ -49,7 +50,7 @@ def make_sweep(registry: Registry) -> Callable[[Description], Callable[..., Any]
             over, in_order = values.pop("over"), values.pop("in_order")
             given, flags = split(values, description)
             specs = cells(registry, description, over or (), given, flags)
-            start(specs, given, command="sweep", interleave=not in_order, share_keys=_share_keys(description, specs))
+            start(specs, given, command="sweep", interleave=not in_order, share_keys=share_keys(description, specs))
 
         sweep.__doc__ = (
             "Repeats of the cells alternate in random order, so that drift of the machine meets all of them alike. "
@@ -115,11 +116,3 @@ def parse_axis(text: str, items: Sequence[Setting]) -> tuple[str, list[str]]:
         if values.count(part) > 1:
             raise UsageError(f"--over {text!r} has the value {part!r} twice")
     return key, values
-
-
-def _share_keys(description: Description, specs: Sequence[RunSpec]) -> list[str | None] | None:
-    """Which cells may share a worker. A workload named as text is imported in the worker only, so it shares none."""
-    if isinstance(description.workload, str) or description.modes[specs[0].mode].kind != "pass":
-        return None
-    found: Any = description.workload
-    return [found.setup_key(config_of(description, spec)) for spec in specs]

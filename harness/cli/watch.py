@@ -97,19 +97,28 @@ class Failed(BenchError):
     def __init__(self, last: Snapshot, code: int) -> None:
         interrupted = code == ExitCode.INTERRUPTED
         short = short_id(last.experiment_id)
+        workload = last.cells[0].workload if last.cells else "…"
         super().__init__(
             last.message or ("interrupted" if interrupted else "a run failed"),
-            hint=f"bench run … --resume {short} goes on with it" if interrupted else f"bench show {short} says more",
+            hint=f"bench run {workload} --resume {short} goes on with it"
+            if interrupted
+            else f"bench show {short} says more",
             exit_code=ExitCode(code),
         )
 
 
 def show_panel(experiment: ExperimentRecord, database: Path) -> None:
+    from harness import references
     from harness.report.terminal import experiment_panel
 
     console = options.out()
-    commands = next_commands(experiment, first=_count(database) < 2)
-    panel = experiment_panel(experiment, database=shown_path(database), width=console.width, next_commands=commands)
+    panel = experiment_panel(
+        experiment,
+        database=shown_path(database),
+        width=console.width,
+        next_commands=next_commands(experiment, first=_count(database) < 2),
+        references=references.load(),
+    )
     console.print(panel)
 
 

@@ -58,7 +58,10 @@ class Attachment:
                 return None
 
     def snapshots(self) -> Iterator[Snapshot]:
-        """Every Snapshot until the one that is `over`. May be asked for again after an exception (Ctrl-C)."""
+        """Every Snapshot until the one that is `over`. May be asked for again at any time.
+
+        A face takes Ctrl-C in a signal handler: KeyboardInterrupt in the middle of reading could lose a message.
+        """
         while True:
             snapshot = self.next_snapshot()
             if snapshot is not None:

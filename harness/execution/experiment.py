@@ -47,7 +47,8 @@ class Experiment:
         self._estimator = Estimator()
         self._group: WorkerGroup | None = None
         self._session: Session | None = None
-        self._watch = Watch(self._plan.cells[0].spec.device, self._worker_pids, self._own_pids)
+        devices = [cell.spec.device for cell in self._plan.cells]
+        self._watch = Watch(devices, self._worker_pids, self._own_pids)
         self._tools = Tools(setup=setup, view=view, recorder=recorder, watch=self._watch, finished=self._run_finished)
         self._stopped = False
         self._fatal: Outcome | None = None
@@ -259,13 +260,20 @@ class Experiment:
         )
 
     async def _telemetry(self) -> None:
-        while True:
-            await asyncio.sleep(PERIOD_S)
-            current = self._session.current if self._session is not None else None
-            for source, values, shown in await self._watch.sample(current.meters if current else None):
-                self._view.telemetry(source, shown)
-                if current is not None and self._session is not None and current is self._session.current:
-                    self._recorder.telemetry(current.run.id, time.monotonic() - current.started, source, values)
+        try:
+            while True:
+                await asyncio.sleep(PERIOD_S)
+                await self._sample()
+        except Exception as problem:  # noqa: BLE001 -- a run without telemetry is still a run
+            self.say("telemetry", "warning", f"telemetry has stopped: {type(problem).__name__}: {problem}")
+
+    async def _sample(self) -> None:
+        current = self._session.current if self._session is not None else None
+        self._view.touch(current.run.id if current else None)  # its time passes, whatever it says
+        for source, values, shown in await self._watch.sample(current.meters if current else None):
+            self._view.telemetry(source, shown)
+            if current is not None and self._session is not None and current is self._session.current:
+                self._recorder.telemetry(current.run.id, time.monotonic() - current.started, source, values)
 
     def _worker_pids(self) -> list[int]:
         return self._group.pids if self._group is not None else []

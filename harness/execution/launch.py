@@ -70,8 +70,9 @@ def launch(plan: Plan, *, worker: Path | None = None) -> Attachment:
     try:
         first = attachment.receive()
     except KeyboardInterrupt:
-        process.send_signal(signal.SIGTERM)
+        _call_off(process, plan)
         attachment.close()
+        plan_file.unlink(missing_ok=True)
         raise Interrupted("interrupted before the experiment had started") from None
     if first is None or first.get("type") != "started":
         attachment.close()
@@ -84,6 +85,17 @@ def launch(plan: Plan, *, worker: Path | None = None) -> Attachment:
         log_file.unlink(missing_ok=True)
         raise wire.error_of(first)
     return attachment
+
+
+def _call_off(process: subprocess.Popen[bytes], plan: Plan) -> None:
+    """Ends a start. Where the experiment has begun meanwhile, it stops by itself and says so in the database."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(5.0)
+    except subprocess.TimeoutExpired:
+        return
+    clean(plan.experiment_id)
+    (paths.runtime_dir() / f"{plan.experiment_id}.log").unlink(missing_ok=True)
 
 
 def running(folder: Path | None = None) -> list[RunningExperiment]:

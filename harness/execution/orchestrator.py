@@ -71,14 +71,8 @@ async def _orchestrate(plan: Plan, face: socket.socket | None, worker: Path | No
     ending, kept = await house.carry_out()
     if kept:
         clean(plan.experiment_id)
-        _drop_empty_log(paths.runtime_dir() / f"{plan.experiment_id}.log")
     lock.release(remove=kept)
     return ending.exit_code
-
-
-def _drop_empty_log(log: Path) -> None:
-    if log.exists() and log.stat().st_size == 0:
-        log.unlink()
 
 
 async def _acquire(lock: FileLock) -> bool:

@@ -127,6 +127,8 @@ class Measurement:
         if not self._context.should_stop():
             with self.phase("evaluate"):
                 self._evaluate_test()
+        if self._settings.checkpoint or (self._settings.checkpoint_every and self._context.should_stop()):
+            self._checkpoint()
         self._report()
 
     def _describe_work(self) -> None:
@@ -212,9 +214,9 @@ class Measurement:
             facts["segment_seconds"] = self._measured_s
 
     def _require_work(self) -> None:
-        if self._done:
+        if self._done or self._planned_end():
             raise RunFailed(
-                "the warm-up used up all the work, nothing was measured",
+                "nothing was left to measure: the checkpoint or the warm-up had done all the work that was asked for",
                 hint="ask for more (epochs, steps, seconds) or a shorter warm-up (--warmup none)",
             )
 
@@ -282,7 +284,7 @@ class Measurement:
             every = self._settings.evaluate_every or _NEVER
             self._next_evaluation = (self._samples // every + 1) * every
             self._evaluate_validation()
-        if self._samples >= self._next_checkpoint:
+        if self._samples >= self._next_checkpoint and not self._done:
             every = self._settings.checkpoint_every or _NEVER
             self._next_checkpoint = (self._samples // every + 1) * every
             self._checkpoint()

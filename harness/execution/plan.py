@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.api import Description
 from harness.ids import new_id
-from harness.spec import RunSpec
+from harness.spec import RunSpec, config_of
 
 Command = Literal["run", "sweep", "ab", "calibrate"]
 Face = Literal["dashboard", "plain", "none"]
@@ -139,6 +140,17 @@ def make_plan(
         tags=tuple(tags),
         note=note,
     )
+
+
+def share_keys(description: Description, specs: Sequence[RunSpec]) -> list[str | None]:
+    """Which cells may share a worker: those of a `pass` mode that set up the same thing on the same device."""
+    if description.setup_key is None:
+        return [None] * len(specs)
+    keys = [description.setup_key(config_of(description, spec)) for spec in specs]
+    return [
+        f"{key} on {spec.device}" if key is not None and spec.mode_kind == "pass" else None
+        for key, spec in zip(keys, specs, strict=True)
+    ]
 
 
 def resume_plan(plan: Plan, finished: Sequence[tuple[str, int]], checkpoints: Mapping[tuple[str, int], str]) -> Plan:

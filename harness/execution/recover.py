@@ -45,8 +45,11 @@ def recover(database: Path) -> list[str]:
 
 
 def clean(experiment_id: str) -> None:
-    """Removes what a dead orchestrator left in the runtime folder."""
+    """Removes what an orchestrator left in the runtime folder; its log stays where it said something."""
     folder = paths.runtime_dir()
+    log = folder / f"{experiment_id}.log"
+    if log.exists() and log.stat().st_size == 0:
+        log.unlink()
     for ending in LEFTOVERS:
         (folder / f"{experiment_id}{ending}").unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""One run while it happens: its events become windows, metrics, phases and rows, and at the end its result."""
+"""One run while it happens: its events become windows, metrics, phases and rows."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from harness.execution.plan import PlannedCell, PlannedRun
 from harness.execution.record import Recorder
 from harness.execution.snapshot import MetricView
 from harness.execution.summary import RunTally, metric_of_event
-from harness.execution.verdict import Outcome
 from harness.execution.view import LiveView
 from harness.execution.watch import Meters
-from harness.store.records import RunStatus
 from harness.store.rows import ArtifactRow, MetricRow, utc_now
 
 _LEVELS: Mapping[str, Literal["info", "warning", "error"]] = {
@@ -56,7 +54,7 @@ class RunInProgress:
         self.outermost_s: dict[str, float] = {}
         self.artifacts: list[ArtifactRow] = []
         self.meters, self.engine = meters, dict[str, Any]()
-        self._view, self._recorder, self._declared = view, recorder, declared
+        self.view, self.recorder, self.declared = view, recorder, declared
         self._phases: list[_Phase] = []
         self._progress: Progress | None = None
         self._measure_step = 0
@@ -77,9 +75,9 @@ class RunInProgress:
     def hear(self, rank: int, event: Event) -> None:
         """One event of this run."""
         if rank == 0:
-            self._view.update(self.run.id, step=event.step, epoch=event.epoch)
+            self.view.update(self.run.id, step=event.step, epoch=event.epoch)
         self._samples[rank] = event.samples
-        self._view.update(self.run.id, samples=sum(self._samples))
+        self.view.update(self.run.id, samples=sum(self._samples))
         handler = getattr(self, f"_hear_{event.type}", None)
         if handler is not None:
             handler(rank, event)
@@ -98,59 +96,10 @@ class RunInProgress:
             self.cell.id, outer.name if outer else None, now - self.started, now - outer.begun if outer else 0.0, left
         )
 
-    def finish(self, outcome: Outcome, *, alone: bool) -> list[MetricRow]:
-        """Writes the result; the metrics that were made. `alone`: no other measurement ran beside it."""
-        run_id, load, energy_j = self.run.id, None, None
-        if self.meters is not None:
-            self.meters.end()
-            load, energy_j = self.meters.load(), self.meters.energy_j()
-        rows = self.tally.metrics(run_id, self._declared, alone=alone, energy_j=energy_j)
-        for row in rows:
-            self._record(row)
-        wall_s = time.monotonic() - self.started
-        self._recorder.run(
-            run_id,
-            status=outcome.status,
-            ended_at=utc_now(),
-            wall_s=wall_s,
-            reason=outcome.reason,
-            contended=load.contended if load else None,
-            contention_reason=load.reason if load else None,
-            contention=load.values if load else {},
-        )
-        self._view.update(
-            run_id,
-            status=outcome.status,
-            phase=None,
-            elapsed_s=wall_s,
-            eta_s=None,
-            reason=outcome.reason,
-            contended=load.contended if load else None,
-            throughput=self.tally.throughput() if alone else None,
-        )
-        self._tell_end(outcome, load.reason if load and load.contended else None, load.warning if load else None)
-        return rows
-
-    def _tell_end(self, outcome: Outcome, contention: str | None, warning: str | None) -> None:
-        status: RunStatus = outcome.status
-        if outcome.reason is not None:
-            level: Literal["info", "error"] = "info" if status in ("interrupted", "skipped") else "error"
-            text = f"run {status}: {outcome.reason}" + (f" ({outcome.hint})" if outcome.hint else "")
-            self._say("ended", level, text)
-        if contention is not None:
-            self._say("contention", "warning", f"contended: {contention}")
-        if warning is not None:
-            self._say("contention", "warning", warning)
-
-    def record_roofline(self, row: MetricRow, binding: str) -> None:
-        """How near it came to the machine's limit, and which limit binds."""
-        self._record(row)
-        self.engine["roofline_binding"] = binding
-        self._recorder.cell(self.cell.id, engine=dict(self.engine))
-
-    def _record(self, row: MetricRow) -> None:
-        self._recorder.metric(row)
-        self._view.metric(
+    def record(self, row: MetricRow) -> None:
+        """A metric, for the database and the faces."""
+        self.recorder.metric(row)
+        self.view.metric(
             self.run.id,
             MetricView(
                 name=row.name,
@@ -163,10 +112,11 @@ class RunInProgress:
             ),
         )
 
-    def _say(self, kind: str, level: Literal["info", "warning", "error"], text: str, body: Any = None) -> None:
-        self._view.line(level, text, self.run.id)
+    def say(self, kind: str, level: Literal["info", "warning", "error"], text: str) -> None:
+        """A line of this run, now and later."""
+        self.view.line(level, text, self.run.id)
         t_s = time.monotonic() - self.started
-        self._recorder.event(kind, text, run_id=self.run.id, t_s=t_s, level=level, body=body)
+        self.recorder.event(kind, text, run_id=self.run.id, t_s=t_s, level=level)
 
     def _hear_phase(self, rank: int, event: Event) -> None:
         name, begins = event["name"], event["state"] == "begin"
@@ -186,12 +136,12 @@ class RunInProgress:
             self._phase_over(name, event)
         if self.meters is not None and self._on_the_clock() != measured:
             (self.meters.end if measured else self.meters.begin)()
-        self._view.update(
+        self.view.update(
             self.run.id, phase=self.phase, progress_done=None, progress_total=None, progress_unit="", eta_s=None
         )
         t_s = event.t - self.started
         body = {key: value for key, value in event.body.items() if key not in ("name", "state")}
-        self._recorder.event("phase", f"{name} {event['state']}", run_id=self.run.id, t_s=t_s, body=body)
+        self.recorder.event("phase", f"{name} {event['state']}", run_id=self.run.id, t_s=t_s, body=body)
 
     def _on_the_clock(self) -> bool:
         """Whether a measured segment is open: evaluations inside the measure phase stop the clock, unless the timing
@@ -212,7 +162,7 @@ class RunInProgress:
     def _hear_window(self, rank: int, event: Event) -> None:
         self.tally.ranks[rank].window(event)
         ranks = len(self.tally.ranks)
-        self._recorder.window(
+        self.recorder.window(
             self.run.id,
             at_s=event.t - self.started,
             phase=event["phase"],
@@ -227,7 +177,7 @@ class RunInProgress:
         if len(parts) < ranks:
             return
         del self._windows[event["phase"], event["index"]]
-        self._view.window(
+        self.view.window(
             self.run.id,
             event["phase"],
             event["index"],
@@ -236,7 +186,7 @@ class RunInProgress:
             max(part["seconds"] for part in parts),
             next((loss for part in parts if (loss := _float(part.get("loss"))) is not None), None),
         )
-        self._view.update(self.run.id, throughput=self.tally.throughput_so_far())
+        self.view.update(self.run.id, throughput=self.tally.throughput_so_far())
         if not self._told_progress and event["phase"] == "measure" and self.phase == "measure":
             self._infer_progress(event)
 
@@ -268,18 +218,18 @@ class RunInProgress:
             self._progress = Progress(begun=now, first_done=done, done=done, total=total, at=now)
         progress = self._progress
         progress.done, progress.total, progress.at, progress.told_s = done, total, now, told_s
-        self._view.update(self.run.id, progress_done=done, progress_total=total, progress_unit=unit)
+        self.view.update(self.run.id, progress_done=done, progress_total=total, progress_unit=unit)
 
     def _hear_metric(self, rank: int, event: Event) -> None:
         if rank == 0 or event["name"] == "memory_peak_bytes":
-            self._record(metric_of_event(self.run.id, event, {"rank": str(rank)} if rank else {}))
+            self.record(metric_of_event(self.run.id, event, {"rank": str(rank)} if rank else {}))
 
     def _hear_series(self, rank: int, event: Event) -> None:
         x, y = event["x"], event["y"]
         if rank != 0 or len(x) != len(y) or not all(isinstance(place, int | float) for place in x):
             return
         labels = event.get("labels")
-        self._recorder.series(
+        self.recorder.series(
             self.run.id,
             event["name"],
             event["axis"],
@@ -292,7 +242,7 @@ class RunInProgress:
     def _hear_data(self, rank: int, event: Event) -> None:
         if rank == 0:
             self._data.update(event.body)
-            self._recorder.cell(self.cell.id, data=dict(self._data))
+            self.recorder.cell(self.cell.id, data=dict(self._data))
 
     def _hear_engine(self, rank: int, event: Event) -> None:
         if rank != 0:
@@ -300,11 +250,11 @@ class RunInProgress:
         self.engine.update(event["values"])
         if isinstance(self.engine.get("work"), Mapping):
             self.tally.work = self.engine["work"]
-        self._recorder.cell(self.cell.id, engine=dict(self.engine))
+        self.recorder.cell(self.cell.id, engine=dict(self.engine))
 
     def _hear_log(self, rank: int, event: Event) -> None:
         level = _LEVELS.get(event["level"], "info")
-        self._say("log", level, event["text"] if rank == 0 else f"rank {rank}: {event['text']}")
+        self.say("log", level, event["text"] if rank == 0 else f"rank {rank}: {event['text']}")
 
     def _hear_artifact(self, rank: int, event: Event) -> None:
         size = event.get("bytes")
@@ -316,17 +266,17 @@ class RunInProgress:
             bytes=size if isinstance(size, int) else None,
         )
         self.artifacts.append(row)
-        self._recorder.artifact(row)
+        self.recorder.artifact(row)
 
     def _hear_checkpoint(self, rank: int, event: Event) -> None:
         if rank == 0:
-            self._recorder.checkpoint(self.run.id, event)
+            self.recorder.checkpoint(self.run.id, event)
 
     def _hear_error(self, rank: int, event: Event) -> None:
         if self.error is None:
             self.error = dict(event.body)
             t_s = event.t - self.started
-            self._recorder.event(
+            self.recorder.event(
                 "error", event["message"], run_id=self.run.id, t_s=t_s, level="error", body=dict(event.body)
             )
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.execution import commands
-from harness.execution.artifacts import hashed
 from harness.execution.events import Event, Garbage
 from harness.execution.limits import Limits
 from harness.execution.oom import oom_kills
 from harness.execution.plan import PlannedRun
 from harness.execution.record import Recorder
+from harness.execution.result import conclude
 from harness.execution.running import RunInProgress
 from harness.execution.startup import Setup
 from harness.execution.supervise import RankEnd, WorkerGroup
@@ -22,7 +22,7 @@ from harness.execution.view import LiveView
 from harness.execution.watch import Watch
 
 _GARBAGE_SHOWN = 5
-SKIP_PATIENCE_S = 10.0  # how long a worker may take to skip a cell before it is killed
+SKIP_PATIENCE_S = 10.0  # a worker may take this and two windows to leave a cell before it is killed
 Level = Literal["info", "warning", "error"]
 
 
@@ -56,7 +56,8 @@ class Session:
         self.group = WorkerGroup(self._starts, self._log_path, self)
         self._limits = Limits()
         self._environment: dict[str, Any] = {}  # what the worker said of itself
-        self._processes: dict[int, tuple[str, str]] = {}  # rank: (row id, run id)
+        self._processes: dict[int, str] = {}  # rank: row id
+        self._carried: list[str] = []  # the runs that this worker began
         self._ended_by: Outcome | None = None  # why we ended the worker ourselves
         self._garbage = 0
         self._skip_at: float | None = None
@@ -105,8 +106,11 @@ class Session:
         passed = self._limits.passed(now, self.current.phase)
         if passed is not None:
             self.end(Outcome("timeout", passed, f"its log is {self._log_path}"))
-        elif self._skip_at is not None and now - self._skip_at > SKIP_PATIENCE_S:
+        elif self._skip_at is not None and now - self._skip_at > self._skip_patience_s(self.current):
             self.end(Outcome("skipped", "skipped by the person; the worker did not react and was killed"))
+
+    def _skip_patience_s(self, current: RunInProgress) -> float:
+        return SKIP_PATIENCE_S + 2 * current.cell.spec.settings.window_s
 
     def event(self, rank: int, event: Event) -> None:
         self._limits.heard(rank)
@@ -136,6 +140,7 @@ class Session:
     def _begin(self, run: PlannedRun) -> None:
         tools = self._tools
         cell = tools.setup.plan.cell(run.cell_id)
+        self._carried.append(run.id)
         self._limits.run_begins(cell.spec.settings)
         self.current = RunInProgress(
             run,
@@ -181,20 +186,14 @@ class Session:
         current, tools = self.current, self._tools
         assert current is not None
         self.current = None
-        current.finish(outcome, alone=not tools.setup.plan.share)
-        roofline = tools.setup.machine.roofline(current.run.id, current.cell.spec, current.tally, current.engine)
-        if roofline is not None:
-            current.record_roofline(*roofline)
-        for artifact in current.artifacts:
-            tools.recorder.artifact(hashed(artifact))
+        conclude(current, outcome, tools.setup.machine, alone=not tools.setup.plan.share)
         tools.view.current_run = None
         tools.finished(current, outcome)
 
     def _hello(self, rank: int, event: Event) -> None:
         if self.current is not None:
             run_id = self.current.run.id
-            row = self._tools.recorder.process(run_id, rank, event["pid"], event["python"])
-            self._processes[rank] = (row, run_id)
+            self._processes[rank] = self._tools.recorder.process(run_id, rank, event["pid"], event["python"])
 
     def _know_environment(self) -> None:
         """The worker's environment is that of each of its runs."""
@@ -209,11 +208,10 @@ class Session:
 
     def _processes_ended(self, ends: Sequence[RankEnd]) -> None:
         for end in ends:
-            row, run_id = self._processes.pop(end.rank, (None, None))
-            if row is not None and run_id is not None:
-                self._tools.recorder.process_ended(row, end.exit_code, end.signal)
-                if end.rank == 0:
-                    self._tools.recorder.run(run_id, exit_code=end.exit_code)
+            if end.rank in self._processes:
+                self._tools.recorder.process_ended(self._processes[end.rank], end.exit_code, end.signal)
+            for run_id in self._carried if end.rank == 0 else ():
+                self._tools.recorder.run(run_id, exit_code=end.exit_code)
             if end.signal is not None and end.said_done and self._ended_by is None and self.current is None:
                 how = "had to be killed" if end.lingered else f"ended with {signal_name(end.signal)}"
                 self._tools.say("exit", "warning", f"the worker {how} after its work was done")

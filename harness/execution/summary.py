@@ -87,7 +87,13 @@ class RunTally:
         return Work(**{name: float(value) for name, value in known.items() if isinstance(value, int | float)})
 
     def metrics(
-        self, run_id: str, declared: Mapping[str, MetricSpec], *, alone: bool, energy_j: float | None
+        self,
+        run_id: str,
+        declared: Mapping[str, MetricSpec],
+        *,
+        alone: bool,
+        energy_j: float | None,
+        accelerator_utilization: float | None = None,
     ) -> list[MetricRow]:
         """The harness's own metrics of a run that finished its measure phase, else only its times.
 
@@ -102,8 +108,10 @@ class RunTally:
             rows.append(metric_row(run_id, "measure_s", self.measured_s, declared))
             rows.append(metric_row(run_id, "throughput", self.throughput() if alone else None, declared))
             samples = self.measured_samples
-            if energy_j is not None and samples:
-                rows.append(metric_row(run_id, "energy_j_per_sample", energy_j / samples, declared))
+            per_sample = energy_j / samples if energy_j is not None and samples else None
+            rows.append(metric_row(run_id, "energy_j_per_sample", per_sample, declared))
+            if accelerator_utilization is not None:
+                rows.append(metric_row(run_id, "accelerator_utilization", accelerator_utilization, declared))
         return rows
 
 

@@ -189,8 +189,11 @@ class WorkerGroup:
         reading = asyncio.create_task(self._read(rank))
         exiting = asyncio.create_task(_exit_of(rank.process.pid))
         finishing = asyncio.create_task(rank.finished.wait())
-        await asyncio.wait({exiting, finishing}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({exiting, finishing, reading}, return_when=asyncio.FIRST_COMPLETED)
         lingered = False
+        if reading.done() and reading.exception() is not None:  # a bug of ours: nobody hears this worker any more
+            rank.signal(signal.SIGKILL)
+            await exiting
         if not exiting.done():
             await asyncio.wait({exiting}, timeout=EXIT_GRACE_S)
             if not exiting.done():
@@ -201,9 +204,11 @@ class WorkerGroup:
         rank.signal(signal.SIGKILL)  # what it started and left behind
         returned = rank.process.wait()
         await asyncio.wait({reading}, timeout=_DRAIN_S)
-        for task in (reading, finishing):
-            task.cancel()
-        await asyncio.gather(reading, finishing, return_exceptions=True)
+        finishing.cancel()
+        if not reading.done():
+            reading.cancel()
+        elif (problem := reading.exception()) is not None:
+            raise problem
         if rank.writer is not None:
             rank.writer.transport.abort()
         return RankEnd(

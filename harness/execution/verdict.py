@@ -55,14 +55,20 @@ def end_outcome(ends: Sequence[RankEnd], log_path: Path, oom_kills: int | None) 
     who = "the worker" if len(ends) == 1 else f"rank {bad.rank} of the worker"
     if bad.signal is not None:
         reason = f"{who} was killed by {signal_name(bad.signal)}"
-        if bad.signal == signal.SIGKILL and oom_kills:
-            reason += ": the kernel ran out of memory (its out-of-memory killer struck meanwhile)"
-        elif bad.signal == signal.SIGKILL:
-            reason += ", from outside or for lack of memory: the kernel does not say"
-        elif bad.lingered:
+        if bad.lingered:
             reason = f"{who} closed its channel without a word and did not end"
+        elif bad.signal == signal.SIGKILL:
+            reason += _why_killed(oom_kills)
         return Outcome("crashed", reason, hint=f"its log is {log_path}")
     return Outcome("crashed", f"{who} ended with exit code {bad.exit_code} without a word", f"its log is {log_path}")
+
+
+def _why_killed(oom_kills: int | None) -> str:
+    if oom_kills is None:
+        return ", from outside or for lack of memory: the kernel does not say"
+    if oom_kills:
+        return ": the machine ran out of memory (the kernel's out-of-memory killer struck meanwhile)"
+    return " from outside (the kernel's out-of-memory killer did not strike)"
 
 
 def signal_name(number: int) -> str:

@@ -30,6 +30,9 @@ from harness.store.records import metric_key
 T = TypeVar("T", WindowView, LineView)
 
 
+RUNS_WITH_WINDOWS = 20  # a face that attaches late to a long sweep must not cost the measurement a second
+
+
 @dataclass
 class LiveRun:
     """A RunView that can change. `started` is monotonic; `changed` is the revision of its last change."""
@@ -189,15 +192,16 @@ class LiveView:
         }
 
     def snapshot(self) -> Snapshot:
-        """The whole picture."""
+        """The whole picture, with the windows of the newest runs."""
         self._elapse()
+        with_windows = [run.id for run in self.runs.values() if run.windows][-RUNS_WITH_WINDOWS:]
         return Snapshot(
             **{**self._head(), "telemetry": dict(self._telemetry)},
-            cells=tuple(self._cell(cell) for cell in self._plan.cells),
+            cells=tuple(self._cell(cell, with_windows) for cell in self._plan.cells),
             lines=tuple(self._lines),
         )
 
-    def _cell(self, cell: PlannedCell) -> CellView:
+    def _cell(self, cell: PlannedCell, with_windows: list[str]) -> CellView:
         return CellView(
             id=cell.id,
             index=cell.index,
@@ -209,7 +213,11 @@ class LiveView:
             repeats=cell.spec.settings.repeats,
             profile=cell.spec.profile,
             runs=tuple(
-                RunView(**run.plain(), windows=tuple(run.windows), metrics=tuple(run.metrics.values()))
+                RunView(
+                    **run.plain(),
+                    windows=tuple(run.windows) if run.id in with_windows else (),
+                    metrics=tuple(run.metrics.values()),
+                )
                 for run in self.runs.values()
                 if run.cell_id == cell.id
             ),

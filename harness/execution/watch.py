@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from harness.analysis.contention import ContentionReading, judge, surplus_threads
@@ -36,59 +37,66 @@ class Load:
 
 
 class Watch:
-    """The samplers of one device, open as long as the experiment."""
+    """The samplers of an experiment's devices, open as long as it lasts."""
 
-    def __init__(self, device: str, worker_pids: Pids, own_pids: Pids) -> None:
+    def __init__(self, devices: Iterable[str], worker_pids: Pids, own_pids: Pids) -> None:
         self.notices: list[str] = []
         self._worker_pids = worker_pids
         self._own_pids = own_pids
         self._host = HostSampler(worker_pids)
-        self._card: NvidiaSampler | None = None
-        family, index = parse_device(device)
-        if family == "cuda":
-            found = open_nvidia(index or 0)
-            if isinstance(found, NoTelemetry):
-                self.notices.append(f"no telemetry of {device}: {found.reason}")
-            else:
-                self._card = found
+        self._cards: dict[str, NvidiaSampler] = {}
+        for device in dict.fromkeys(devices):
+            family, index = parse_device(device)
+            if family == "cuda":
+                found = open_nvidia(index or 0)
+                if isinstance(found, NoTelemetry):
+                    self.notices.append(f"no telemetry of {device}: {found.reason}")
+                else:
+                    self._cards[device] = found
 
     async def sample(self, meters: Meters | None) -> list[tuple[str, dict[str, float | None], dict[str, Any]]]:
         """(source, numbers to store, all there is to show) of each source. The card is asked off the event loop."""
         host = self._host.sample()
         found = [("host", series_values(host, HOST_UNITS), dataclasses.asdict(host))]
         card: NvidiaSample | None = None
-        if self._card is not None:
-            card = await asyncio.to_thread(self._card.sample, process_tree(self._worker_pids()))
+        device = meters.device if meters is not None else next(iter(self._cards), None)
+        if device in self._cards:
+            card = await asyncio.to_thread(self._cards[device].sample, process_tree(self._worker_pids()))
             shown = {**dataclasses.asdict(card), "slowed_by": card.slowed_by}
-            found.append(("nvidia", series_values(card, NVIDIA_UNITS), shown))
+            found.append((device, series_values(card, NVIDIA_UNITS), shown))
         if meters is not None:
             meters.tick(card)
         return found
 
     def meters(self, settings: RunSettings) -> Meters:
         """The meters of a new run."""
-        found = self._card.energy_meter() if self._card is not None else rapl_meter()
+        card = self._cards.get(settings.device)
+        found = card.energy_meter() if card is not None else rapl_meter()
         energy = None if isinstance(found, NoTelemetry) else found
         cpus = None if settings.cpus is None else parse_cpus(settings.cpus)
         cores_used = None if settings.threads is None else settings.threads * settings.ranks
         contention = ContentionMeter(self._worker_pids, self._own_pids, cpus=cpus)
-        return Meters(contention, energy, cores_used)
+        return Meters(settings.device, contention, energy, cores_used)
 
     def close(self) -> None:
-        if self._card is not None:
-            self._card.close()
+        for card in self._cards.values():
+            card.close()
 
 
 class Meters:
     """Contention and energy over the measured segments of one run."""
 
-    def __init__(self, contention: ContentionMeter, energy: EnergyMeter | None, cores_used: int | None) -> None:
+    def __init__(
+        self, device: str, contention: ContentionMeter, energy: EnergyMeter | None, cores_used: int | None
+    ) -> None:
+        self.device = device
         self._contention = contention
         self._energy = energy
         self._cores_used = cores_used
         self._open = False
         self._other_pids: set[int] = set()
         self._slowed_by: set[str] = set()
+        self._utilizations: list[float] = []
 
     def begin(self) -> None:
         """A measured segment begins."""
@@ -115,6 +123,12 @@ class Meters:
         if card is not None:
             self._other_pids.update(card.other_pids or ())
             self._slowed_by.update(card.slowed_by)
+            if card.utilisation_gpu is not None:
+                self._utilizations.append(card.utilisation_gpu)
+
+    def accelerator_utilization(self) -> float | None:
+        """Mean share of its sampling periods in which the card ran any kernel; None where there is no card to ask."""
+        return fmean(self._utilizations) if self._utilizations else None
 
     def energy_j(self) -> float | None:
         """Of all segments; None where it cannot be read."""

@@ -27,7 +27,7 @@ from harness.store.records import CellRecord
 
 SCHEMA = 1
 WIDE = 112  # columns from which the interval is drawn too
-MOST_INFO = 12  # metrics of role `info` that a terminal shows; the other formats have them all
+MOST_INFO = 8  # metrics of role `info` that a terminal shows; the other formats have them all
 _STRIP = 23
 
 _STYLES = {"better": "bold green", "worse": "bold red", "same": "bold cyan", "inconclusive": "bold yellow", None: "dim"}
@@ -153,9 +153,9 @@ def _sides(comparison: Comparison) -> Table:
 
 def _side_text(side: SideSummary) -> str:
     device = side.device if side.device_kind in (None, "hardware") else f"{side.device} ({side.device_kind})"
-    parts = [side.name]
+    parts = [side.name.removeprefix(f"{side.letter}: ")]
     if side.label and side.label != side.name:
-        parts.append(side.label)
+        parts.append(side.label.removeprefix(f"{side.letter}: "))
     parts.append(device)
     if side.experiment_id is not None:
         parts.append(words.counted(side.runs, "run"))
@@ -165,11 +165,11 @@ def _side_text(side: SideSummary) -> str:
 
 
 def _metric_table(comparison: Comparison, most_info: int, *, wide: bool) -> Table:
-    table = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=True)
-    table.add_column("metric", overflow="fold", min_width=12)
+    table = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False)
+    table.add_column("metric", overflow="fold", min_width=16)
     table.add_column("A", justify="right", no_wrap=True, style="cyan")
     table.add_column(comparison.b.letter, justify="right", no_wrap=True, style="magenta")
-    table.add_column(_change_heading(comparison), no_wrap=True)
+    table.add_column(_change_heading(comparison), overflow="fold")
     if wide:
         table.add_column(Text("worse  ·  better".center(_STRIP)), no_wrap=True)
     table.add_column("verdict", no_wrap=True)
@@ -210,14 +210,23 @@ def _change_heading(comparison: Comparison) -> str:
 def _shown(comparison: Comparison, most_info: int) -> list[MetricComparison]:
     first = [metric for metric in comparison.metrics if metric.role != "info" or metric.verdict is not None]
     info = [metric for metric in comparison.metrics if metric.role == "info" and metric.verdict is None]
-    return first + info[:most_info]
+    return first + [metric for metric in info if not _equal(metric)][:most_info]
+
+
+def _equal(metric: MetricComparison) -> bool:
+    """The same in every repeat of both sides: nothing to look at."""
+    return metric.a.n > 0 and metric.b.n > 0 and len({*metric.a.all, *metric.b.all}) == 1
 
 
 def _left_over(comparison: Comparison, most_info: int) -> list[str]:
     notes = []
-    hidden = len(comparison.metrics) - len(_shown(comparison, most_info))
-    if hidden:
-        notes.append(f"{words.counted(hidden, 'more metric')} in --format markdown, csv or json.")
+    shown = _shown(comparison, most_info)
+    rest = [metric for metric in comparison.metrics if metric not in shown]
+    equal = [metric.key for metric in rest if _equal(metric)]
+    if equal:
+        notes.append(f"Equal in every repeat: {', '.join(equal)}.")
+    if len(rest) > len(equal):
+        notes.append(f"{words.counted(len(rest) - len(equal), 'more metric')} in --format markdown, csv or json.")
     for why in dict.fromkeys(comparison.one_sided.values()):
         keys = [key for key, reason in comparison.one_sided.items() if reason == why]
         more = f" and {len(keys) - 4} more" if len(keys) > 4 else ""

@@ -21,7 +21,7 @@ from harness.report.numbers import amount, clock, duration
 from harness.report.quantity import split_quantity
 
 _ENDED = ("ok", "failed", "crashed", "timeout", "interrupted", "skipped", "lost")
-_SHOWN_QUALITIES = ("auc", "gauc", "accuracy", "log_loss", "hit_ratio")
+_SHOWN_QUALITIES = ("auc", "gauc", "hit_ratio")  # the panel shows them all
 
 
 class PlainFace:
@@ -175,7 +175,7 @@ def _status(snapshot: Snapshot) -> RenderableType:
     if run.elapsed_s is not None:
         text.append(f"  {clock(run.elapsed_s)}")
     if snapshot.eta_s is not None:
-        text.append(f"  all done in about {duration(snapshot.eta_s)}", style="dim")
+        text.append(f"  {duration(snapshot.eta_s)} left", style="dim")
     if not run.progress_total or run.progress_done is None:
         return text
     line = Table.grid(padding=(0, 2))

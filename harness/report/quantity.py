@@ -9,6 +9,7 @@ import math
 
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _BYTES = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
+_BYTE_UNITS = {"bytes": "", "B": "", "bytes/s": "/s", "B/s": "/s"}
 _THOUSANDS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -26,9 +27,9 @@ def split_quantity(value: float | None, unit: str) -> tuple[str, str]:
         return str(value), unit
     if unit == "s" and 0 < abs(value) < 1:
         return _prefixed(value, _TIMES, smallest=True)
-    if unit in ("bytes", "bytes/s") and abs(value) >= 1024:
+    if unit in _BYTE_UNITS and abs(value) >= 1024:
         number, prefixed = _prefixed(value, _BYTES)
-        return number, prefixed + unit.removeprefix("bytes")
+        return number, prefixed + _BYTE_UNITS[unit]
     if abs(value) >= 10_000:
         number, prefix = _prefixed(value, _THOUSANDS)
         return number + prefix, unit

@@ -6,6 +6,7 @@ before the panel.
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -20,8 +21,9 @@ from harness.analysis import words
 from harness.analysis.statistics import summary
 from harness.ids import short_id
 from harness.report.numbers import brief, duration, share, spread
-from harness.store.records import CellRecord, ExperimentRecord, MetricRecord, RunRecord
+from harness.store.records import CellRecord, ExperimentRecord, MetricRecord, ReferenceRecord, RunRecord
 
+MOST_PUBLISHED = 3
 PANEL_WIDTH = 100  # wider lines are hard to read
 _NO_LIMIT = 10_000  # columns of a table in a file
 _QUALITIES = (
@@ -49,14 +51,25 @@ _STATUS_STYLES = {"ok": "green", "done": "green", "running": "cyan", "pending": 
 
 
 def experiment_panel(
-    experiment: ExperimentRecord, *, database: str, width: int = 80, next_commands: Sequence[str] = ()
+    experiment: ExperimentRecord,
+    *,
+    database: str,
+    width: int = 80,
+    next_commands: Sequence[str] = (),
+    references: Sequence[ReferenceRecord] = (),
 ) -> RenderableType:
-    """The result of an experiment: one block a cell, or one table of cells where there are several."""
+    """The result of an experiment: one block a cell, or one table of cells where there are several.
+
+    `references` are published results; a few throughputs of one device stand beside that of a single cell.
+    """
     grid = _grid()
     cells = experiment.cells
     if len(cells) == 1:
         for row in _cell_rows(experiment, cells[0]):
             grid.add_row(*row)
+        published = _published(cells[0], references)
+        if published is not None:
+            _add(grid, "published", published)
         body: list[RenderableType] = [grid]
         title = _title(cells[0])
     else:
@@ -122,26 +135,24 @@ def settings_table(rows: Iterable[tuple[str, Any, str]]) -> Table:
     table.add_column("value", overflow="fold")
     table.add_column("origin", overflow="fold")
     for key, value, origin in rows:
-        table.add_row(key, Text(setting_text(value)), Text(origin, style="dim" if origin == "default" else "cyan"))
+        table.add_row(
+            key, Text(words.setting_text(value)), Text(origin, style="dim" if origin == "default" else "cyan")
+        )
     return table
 
 
-def setting_text(value: Any) -> str:
-    """A setting as a person would type it: `512,256,1`, `true`, `–` for what is not set."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return ",".join(setting_text(part) for part in value) or "–"
-    return str(value)
-
-
-def plain_table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[str] = ()) -> Table:
-    """A list of things. Columns named in `right` hold numbers."""
+def plain_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    right: Sequence[str] = (),
+    fold: Sequence[str] | None = None,
+) -> Table:
+    """A list of things. Columns named in `right` hold numbers; only those in `fold` (all when None) may wrap."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+        kept = fold is not None and heading not in fold
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold", no_wrap=kept)
     for row in rows:
         table.add_row(*(Text(part) if isinstance(part, str) else part for part in row))
     return table
@@ -288,6 +299,32 @@ def _quality(key: str, metrics: Mapping[str, list[MetricRecord]]) -> Text:
 def _is_quality(key: str, metrics: Mapping[str, list[MetricRecord]]) -> bool:
     name = words.base_name(key)
     return (metrics[key][0].role == "gate" or name in _QUALITIES) and metrics[key][0].role != "primary"
+
+
+def _published(cell: CellRecord, references: Sequence[ReferenceRecord]) -> Text | None:
+    """How far this throughput is from published ones, as bare ratios: never a verdict."""
+    values = [metric.value for run in _ok(cell) if (metric := run.metric("throughput")) and metric.value]
+    beside = [
+        one
+        for one in references
+        if one.comparable
+        and (one.workload, one.mode, one.metric) == (cell.workload, cell.mode, "throughput")
+        and one.device_count in (None, 1)
+    ][:MOST_PUBLISHED]
+    if not values or not beside or cell.device_kind != "hardware":
+        return None
+    ours = statistics.median(values)
+    lines = []
+    for one in beside:
+        batch = f", batch {one.batch}" if one.batch else ""
+        ratio = f"×{ours / one.value:.3g}".ljust(7)
+        lines.append(
+            Text.assemble(
+                (ratio, "magenta"), f" {one.device}", (f"  {brief(one.value, '')} on {one.dataset}{batch}", "dim")
+            )
+        )
+    lines.append(Text("other conditions, so ratios without a verdict", style="dim"))
+    return Text("\n").join(lines)
 
 
 def _limit(cell: CellRecord, metrics: Mapping[str, list[MetricRecord]]) -> Text:

@@ -154,7 +154,10 @@ def problem(error: sqlite3.Error, path: Path, doing: str = "read") -> StoreError
             f"{path} is locked by another program and could not be {doing}",
             hint="another bench, datasette or sqlite3 is writing to it; end that or wait",
         )
-    if code == sqlite3.SQLITE_READONLY or (code == sqlite3.SQLITE_CANTOPEN and _unwritable(path) and doing != "read"):
+    readable = not path.exists() or os.access(path, os.R_OK)
+    if code == sqlite3.SQLITE_READONLY or (
+        code == sqlite3.SQLITE_CANTOPEN and doing != "read" and readable and _unwritable(path)
+    ):
         return StoreError(
             f"{path} is read-only and could not be {doing}",
             hint="make the file and its folder writable (SQLite keeps a log beside the file), or name another by --db",

@@ -93,7 +93,7 @@ def prepare(
         if identity.standing == "fresh" or identity.schema < len(steps):
             with _exclusive(path):
                 created, backup = _bring_up(path, steps, busy_timeout_s, on_network)
-        mode = _check_writable(path, busy_timeout_s, on_network)
+        mode = _check_writable(path, len(steps), busy_timeout_s, on_network)
     notices = []
     if on_network:
         notices.append(
@@ -191,7 +191,7 @@ def _back_up(path: Path, schema: int, busy_timeout_s: float) -> Path:
     return target
 
 
-def _check_writable(path: Path, busy_timeout_s: float, on_network: bool) -> str:
+def _check_writable(path: Path, schema: int, busy_timeout_s: float, on_network: bool) -> str:
     """The journal mode in force: a database that was carried to or from a network file system changes it.
 
     Raises sqlite3.Error where the file is read-only (SQLite opens it all the same) or locked for too long.
@@ -201,7 +201,9 @@ def _check_writable(path: Path, busy_timeout_s: float, on_network: bool) -> str:
         mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
         if mode != wanted:
             mode = connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0]
+        # BEGIN IMMEDIATE alone is no proof: on a read-only file it begins to read, and says nothing.
         connection.execute("BEGIN IMMEDIATE")
+        connection.execute(f"PRAGMA user_version = {schema}")
         connection.execute("ROLLBACK")
     return mode
 

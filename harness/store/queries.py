@@ -153,7 +153,10 @@ class Store:
         condition, values = ("", (run_id,)) if name is None else (" AND name = ?", (run_id, name))
         with self._reading() as connection:
             found = connection.execute(
-                f"SELECT id, name, axis, unit, labels FROM series WHERE run_id = ?{condition} ORDER BY name, {_PLAIN_FIRST}",
+                f"""
+                SELECT id, name, axis, unit, labels FROM series WHERE run_id = ?{condition}
+                ORDER BY name, {_PLAIN_FIRST}
+                """,
                 values,
             ).fetchall()
             return tuple(self._series_record(*row) for row in found)

@@ -226,4 +226,5 @@ class ReferenceRecord:
     epochs: float | None = None
     timing_scope: str | None = None
     remark: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)  # the model's settings, under the workload's own keys
     comparable: bool = True  # False: its definition is lost, or it contradicts itself

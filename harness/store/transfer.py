@@ -65,8 +65,11 @@ def _copy(connection: sqlite3.Connection, identifier: str) -> bool:
     """Whether the target learnt anything."""
     before = connection.total_changes
     update = not _has_ended(connection, "main", identifier) and _has_ended(connection, "source", identifier)
+    note = connection.execute("SELECT note FROM main.experiment WHERE id = ?", (identifier,)).fetchone()
     for table, condition in _OF_EXPERIMENT.items():
         _copy_rows(connection, table, condition, identifier, update=update and table != "environment")
+    if update and note is not None and note[0] is not None:
+        connection.execute("UPDATE main.experiment SET note = ? WHERE id = ?", (note[0], identifier))
     connection.execute(
         """
         INSERT OR IGNORE INTO main.experiment_tag (experiment_id, tag)

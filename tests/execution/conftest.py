@@ -66,10 +66,10 @@ class House:
     ) -> Plan:
         description = Registry([PLUGIN]).workload("fake")
         defaults = {"device": "fake", "repeats": 1, "mode": mode, **values}
-        specs = [
-            resolve(description, [Source(origin="test", values={**defaults, "behaviour": name})], plugins=[PLUGIN])
-            for name in (behaviours or ("normal",))
-        ]
+        specs = []
+        for name in behaviours or ("normal",):
+            own = {**defaults, "behaviour": name, "hang_limit": "4s" if name in ("silent", "deaf") else None}
+            specs.append(resolve(description, [Source(origin="test", values=own)], plugins=[PLUGIN]))
         return make_plan(
             specs,
             command=command,  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,8 @@ class FakeDevice:
     def probe(self) -> Available | Unavailable:
         if self.index == 9:
             return Unavailable(reason="there is no fake card 9", hint="use fake:0", state="no card")
+        if self.index == 7:
+            time.sleep(20)
         return Available(details={"name": "fake"})
 
     def environment(self) -> Mapping[str, str]:

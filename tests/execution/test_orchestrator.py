@@ -33,7 +33,7 @@ class Zoo:
 
     def __init__(self, house: House) -> None:
         self.house = house
-        plan = house.plan(*BEHAVIOURS, command="sweep", hang_limit="3s")
+        plan = house.plan(*BEHAVIOURS, command="sweep")
         self.snapshot = last(house.launch(plan))
         with Store(house.database) as store:
             self.record = store.experiment(plan.experiment_id)
@@ -121,8 +121,8 @@ def test_the_share_of_the_machines_limit_names_what_binds(zoo: Zoo) -> None:
         ("lost", "failed", "2 events of the worker's channel were lost"),
         ("partial", "crashed", "the worker ended with exit code 0 without a word"),
         ("usage", "failed", "data/x.tsv:3: column 2 holds 'q'"),
-        ("silent", "timeout", "the worker said nothing for 3s in its measure phase"),
-        ("deaf", "timeout", "the worker said nothing for 3s in its measure phase"),
+        ("silent", "timeout", "the worker said nothing for 4s in its measure phase"),
+        ("deaf", "timeout", "the worker said nothing for 4s in its measure phase"),
     ],
 )
 def test_a_run_that_ends_badly_says_why(zoo: Zoo, behaviour: str, status: str, reason: str) -> None:
@@ -377,6 +377,18 @@ def test_two_experiments_at_once_measure_one_after_the_other_and_lose_nothing(ho
         runs = [store.experiment(item.experiment_id).cells[0].runs[0] for item in (first, second)]
         assert all(run.started_at for run in runs)
         assert str(runs[0].ended_at) <= str(runs[1].started_at)
+
+
+def test_an_experiment_that_waits_can_be_stopped(house: House) -> None:
+    first = house.launch(house.plan("endless"))
+    until(first, lambda s: bool(s.cells[0].runs[0].windows))
+    second = house.launch(house.plan())
+    until(second, lambda s: s.state == "waiting")
+    second.send("stop")
+    snapshot = last(second)
+    assert (snapshot.exit_code, snapshot.cells[0].runs[0].status) == (130, "skipped")
+    first.send("kill")
+    assert last(first).over
 
 
 def test_sharing_the_machine_gives_no_throughput(house: House) -> None:

@@ -71,7 +71,7 @@ def test_automatic_warm_up_ends_when_steady_or_at_its_cap(tmp_path: Path) -> Non
 
 def test_a_warm_up_that_leaves_nothing_to_measure_is_an_error(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "steady", rows=100, batch=10, epochs=1, warmup="10")
-    with pytest.raises(RunFailed, match="nothing was measured"):
+    with pytest.raises(RunFailed, match="nothing was left to measure"):
         bench.run_and_close()
 
 
@@ -187,6 +187,17 @@ def test_a_resumed_run_counts_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert measured(events)["segment_samples"] == 700
     assert bench.workload.epochs == []
     assert metrics(events)["seen"] == 1000
+
+
+def test_a_checkpoint_of_the_planned_end_leaves_nothing_to_measure(tmp_path: Path) -> None:
+    state = {
+        "workload": {"seen": 1000, "position": 0},
+        "harness": {"step": 100, "samples": 1000, "epochs": 1, "epoch_begun": False},
+    }
+    bench = Bench(tmp_path, "steady", rows=1000, batch=10, epochs=1)
+    with pytest.raises(RunFailed, match="nothing was left to measure"):
+        bench.run_and_close(state)
+    assert bench.workload.steps == 0
 
 
 @pytest.mark.parametrize("values, share, expected", [([], 0.5, None), ([3.0], 0.99, 3.0), ([4, 1, 3, 2], 0.5, 2)])

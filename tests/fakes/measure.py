@@ -60,9 +60,9 @@ class Bench:
         self.measurement.run(resumed)
         return self.events()
 
-    def run_and_close(self) -> None:
+    def run_and_close(self, resumed: dict[str, Any] | None = None) -> None:
         try:
-            self.measurement.run()
+            self.measurement.run(resumed)
         finally:
             self.channel.close()
             self.parent.close()

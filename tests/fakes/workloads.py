@@ -127,10 +127,6 @@ class Many(BaseWorkload):
     def epoch_samples(self) -> int | None:
         return 100
 
-    @classmethod
-    def setup_key(cls, config: ManyConfig) -> str | None:
-        return config.trace
-
 
 @dataclass(frozen=True, kw_only=True)
 class DrivenConfig:
@@ -193,6 +189,7 @@ WORKLOADS = [
     ),
     Description(
         name="many", version=1, summary="many cells, one worker", config=ManyConfig, workload=Many,
+        setup_key=lambda config: config.trace,
         modes={"simulate": Mode("pass", sample="requests")},
     ),
     Description(

@@ -69,7 +69,7 @@ def test_many_info_metrics_are_cut_in_the_terminal_and_counted():
         for k in range(20)
     ]
     comparison = compare(side("A", many), side("B", many))
-    assert "8 more metrics in --format markdown, csv or json." in text_of(comparison)
+    assert "12 more metrics in --format markdown, csv or json." in text_of(comparison)
     assert markdown([comparison]).count("| hit_ratio{size=") == 20
 
 

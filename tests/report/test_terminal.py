@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from harness.analysis import words
 from harness.report.terminal import (
     cell_details,
     experiment_panel,
     plain_table,
     print_table,
-    setting_text,
     settings_table,
 )
 from harness.store.records import ExperimentRecord
@@ -105,7 +105,7 @@ def test_without_a_terminal_there_is_no_escape_and_nothing_is_cut() -> None:
 
 
 def test_settings_are_shown_as_they_are_typed() -> None:
-    assert [setting_text(value) for value in (None, True, [512, 256], "auto", 1.5, [])] == [
+    assert [words.setting_text(value) for value in (None, True, [512, 256], "auto", 1.5, [])] == [
         "–", "true", "512,256", "auto", "1.5", "–",
     ]  # fmt: skip
     assert "--batch" in _text(settings_table([("batch", 3, "--batch")]))

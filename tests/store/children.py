@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -27,9 +30,11 @@ def write_many(path: str, name: str, count: str) -> None:
     writer.put(build.experiment(name), build.cell(f"cell-{name}", name), build.run(f"run-{name}", f"cell-{name}"))
     for number in range(int(count)):
         writer.put(build.event(str(number), name))
-        writer.put(SeriesRow(run_id=f"run-{name}", name="w", axis="s", unit="", x=(number,), y=(1.0,), start_index=number))
+        writer.put(
+            SeriesRow(run_id=f"run-{name}", name="w", axis="s", unit="", x=(number,), y=(1.0,), start_index=number)
+        )
         if number % 50 == 0:
-            time.sleep(0.002)  # many commits, so that the processes really meet
+            time.sleep(0.01)  # many commits, so that the processes really meet
     done = writer.flush(60)
     writer.close()
     print(json.dumps({"done": done, "errors": errors, "refused": writer.refused}))
@@ -113,6 +118,35 @@ def read_only(folder: str) -> None:
         edit = error.message
     report = {"read": read, "refusal": _refusal(path), "edit": edit, "new": _refusal(Path(folder) / "new.db")}
     print(json.dumps({**report, "left": _names(folder)}))
+
+
+def another_user() -> None:
+    """Uses a file that may only be read and one that may not even be read, as somebody who is not root."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    paths = {"read-only": folder / "a.db", "secret": folder / "b.db"}
+    for path in paths.values():
+        build.write(path, build.experiment())
+    paths["read-only"].chmod(0o444)
+    paths["secret"].chmod(0o000)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        report = {name: [_reads(path), (_refusal(path) or [None])[0]] for name, path in paths.items()}
+    finally:
+        if root:
+            os.seteuid(0)
+        shutil.rmtree(folder)
+    print(json.dumps({"report": report, "paths": {name: str(path) for name, path in paths.items()}}))
+
+
+def _reads(path: Path) -> list[str] | str:
+    try:
+        with Store(path) as store:
+            return [item.id for item in store.list_experiments()]
+    except StoreError as error:
+        return error.message
 
 
 def _refusal(path: Path) -> list[object] | None:

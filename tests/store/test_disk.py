@@ -63,6 +63,23 @@ def test_a_read_only_disk_can_be_read_and_is_refused_for_writing(tmp_path: Path)
     place = tmp_path / "results.db"
     assert report["refusal"][0] == f"{place} is read-only and could not be written"
     assert report["edit"] == f"{place} is read-only and could not be written"
-    assert report["new"][0] == f"{tmp_path / 'new.db'} cannot be written: Read-only file system in the folder {tmp_path}"
+    assert (
+        report["new"][0] == f"{tmp_path / 'new.db'} cannot be written: Read-only file system in the folder {tmp_path}"
+    )
     assert [report["refusal"][2], report["new"][2]] == [2, 2]
     assert report["left"] == ["results.db"]
+
+
+def test_files_of_another_user_are_used_as_far_as_allowed() -> None:
+    child = build.child("another_user")
+    out, problems = child.communicate(timeout=120)
+    assert child.returncode == 0, problems
+    answer = json.loads(out)
+    readable, secret = answer["paths"]["read-only"], answer["paths"]["secret"]
+    assert answer["report"] == {
+        "read-only": [["exp1"], f"{readable} is read-only and could not be written"],
+        "secret": [
+            f"{secret} cannot be opened, so it could not be read",
+            f"{secret} cannot be opened, so it could not be written",
+        ],
+    }

@@ -48,7 +48,12 @@ def test_a_new_database_is_ours_strict_and_in_wal_mode(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         tables = connection.execute("SELECT name, strict FROM pragma_table_list WHERE type = 'table'").fetchall()
     ours = {name for name, strict in tables if strict}
-    assert {name for name, _ in tables} - ours <= {"_sqlite_migrations", "sqlite_schema", "sqlite_temp_schema", "sqlite_sequence"}
+    assert {name for name, _ in tables} - ours <= {
+        "_sqlite_migrations",
+        "sqlite_schema",
+        "sqlite_temp_schema",
+        "sqlite_sequence",
+    }
     assert {"experiment", "run", "metric", "point"} <= ours
 
 
@@ -61,7 +66,9 @@ def test_preparing_twice_changes_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == ["results.db"]
 
 
-@pytest.mark.parametrize("make", [lambda path: path.touch(), lambda path: raw(path, "VACUUM")], ids=["zero bytes", "bare"])
+@pytest.mark.parametrize(
+    "make", [lambda path: path.touch(), lambda path: raw(path, "VACUUM")], ids=["zero bytes", "bare"]
+)
 def test_an_empty_file_is_a_new_database_to_a_writer_and_nothing_to_a_reader(tmp_path: Path, make) -> None:
     path = tmp_path / "results.db"
     make(path)
@@ -74,7 +81,13 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "results.db"
     prepare(path)
     raw(path, "PRAGMA user_version = 7")
-    for opening in (prepare, Store, readable, lambda path: ResultWriter(path).start(), lambda p: add_tag(p, "exp1", "x")):
+    for opening in (
+        prepare,
+        Store,
+        readable,
+        lambda path: ResultWriter(path).start(),
+        lambda p: add_tag(p, "exp1", "x"),
+    ):
         with pytest.raises(StoreError) as caught:
             opening(path)
         assert caught.value.message == f"{path} was written by a newer recbench (schema 7, this one knows {SCHEMA})"
@@ -103,7 +116,7 @@ def test_what_is_no_database_is_refused_in_one_sentence(tmp_path: Path) -> None:
             opening(text)
         with pytest.raises(StoreError, match="is a folder, not a results database"):
             opening(tmp_path)
-        with pytest.raises(StoreError, match="the folder .*nowhere of the results database results.db does not exist"):
+        with pytest.raises(StoreError, match=r"the folder .*nowhere of the results database results\.db does not"):
             opening(tmp_path / "nowhere" / "results.db")
         with pytest.raises(StoreError, match="is not a regular file"):
             opening(Path("/dev/null"))
@@ -118,13 +131,14 @@ def test_a_damaged_database_is_refused_with_a_way_to_save_it(tmp_path: Path) -> 
     build.write(path, build.experiment(), *[build.event("x" * 500) for _ in range(100)])
     whole = path.read_bytes()
     page = int.from_bytes(whole[16:18], "big")
-    path.write_bytes(whole[:page] + b"\xff" * (len(whole) - page))
-    with Store(path) as store, pytest.raises(StoreError) as caught:
-        store.list_experiments()
+    for first in (1, len(whole) // page // 2):  # noticed on opening, and noticed by a query
+        path.write_bytes(whole[: first * page] + b"\xff" * (len(whole) - first * page))
+        with pytest.raises(StoreError) as caught, Store(path) as store:
+            store.experiment_events("exp1")
     assert "is damaged" in caught.value.message
     assert ".recover" in (caught.value.hint or "")
     path.write_bytes(whole[: page + page // 2])
-    with pytest.raises(StoreError, match="is damaged|is not a database"), Store(path) as store:
+    with pytest.raises(StoreError, match=r"is damaged|is not a database"), Store(path) as store:
         store.list_experiments()
 
 
@@ -147,7 +161,11 @@ def test_an_older_database_is_migrated_after_a_backup(tmp_path: Path) -> None:
     assert prepared.backup is not None
     assert prepared.backup.name.startswith("results.db.backup-1-")
     assert any("was migrated from schema 1 to 2" in notice for notice in prepared.notices)
-    assert raw(path, "PRAGMA user_version", "SELECT count(mood) FROM experiment", "SELECT value FROM metric") == [2, 0, 0.1]
+    assert raw(path, "PRAGMA user_version", "SELECT count(mood) FROM experiment", "SELECT value FROM metric") == [
+        2,
+        0,
+        0.1,
+    ]
     with closing(sqlite3.connect(path)) as connection:
         applied = connection.execute("SELECT name FROM _sqlite_migrations ORDER BY id").fetchall()
     assert applied == [("first",), ("add_mood",)]
@@ -181,7 +199,9 @@ def test_a_step_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> None
     with pytest.raises(StoreError, match=r"could not be migrated from schema 1 to 3: no such table") as caught:
         prepare(path, steps=(*NEXT, Step("broken", broken)))
     assert "nothing in it was changed; a copy lies in" in (caught.value.hint or "")
-    assert raw(path, "PRAGMA user_version", "SELECT count(*) FROM pragma_table_info('experiment') WHERE name = 'half'") == [
+    assert raw(
+        path, "PRAGMA user_version", "SELECT count(*) FROM pragma_table_info('experiment') WHERE name = 'half'"
+    ) == [
         1,
         0,
     ]
@@ -227,7 +247,8 @@ def test_processes_at_once_create_exactly_once(tmp_path: Path) -> None:
     ("kind", "network"),
     [
         ("nfs4", True), ("cifs", True), ("fuse.sshfs", True), ("9p", True), ("lustre", True), ("ext4", False),
-        ("overlay", False), ("tmpfs", False), ("fuse", False), ("fuseblk", False), ("fuse.ntfs-3g", False), (None, False),
+        ("overlay", False), ("tmpfs", False), ("fuse", False), ("fuseblk", False), ("fuse.ntfs-3g", False),
+        (None, False),
     ],
 )  # fmt: skip
 def test_network_file_systems_are_known(kind: str | None, network: bool) -> None:

@@ -117,11 +117,14 @@ def test_points_are_appended_and_a_repeated_point_keeps_its_last_value(tmp_path:
     path = tmp_path / "results.db"
 
     def points(start: int, x: tuple[float, ...], y: tuple[float | None, ...], **labels: str) -> SeriesRow:
-        return SeriesRow(run_id="run1", name="loss", axis="samples", unit="", x=x, y=y, start_index=start, labels=labels)
+        return SeriesRow(
+            run_id="run1", name="loss", axis="samples", unit="", x=x, y=y, start_index=start, labels=labels
+        )
 
     build.write(
         path, build.experiment(), build.cell(), build.run(),
-        points(0, (1, 2), (0.5, None)), points(2, (3, 4), (0.25, 0.125)), points(3, (4,), (0.0,)), points(0, (7,), (7,), a="b"),
+        points(0, (1, 2), (0.5, None)), points(2, (3, 4), (0.25, 0.125)), points(3, (4,), (0.0,)),
+        points(0, (7,), (7,), a="b"),
     )  # fmt: skip
     with Store(path) as store:
         plain, labelled = store.series("run1", "loss")
@@ -176,7 +179,10 @@ def test_a_refused_row_loses_itself_only_and_is_told_once(tmp_path: Path) -> Non
         assert writer.error is None
     assert len(errors) == 1
     assert isinstance(errors[0], RunFailed)
-    assert errors[0].message == f"{writer.path} did not take a row of run {{'id': 'orphan'}}: FOREIGN KEY constraint failed"
+    assert (
+        errors[0].message
+        == f"{writer.path} did not take a row of run {{'id': 'orphan'}}: FOREIGN KEY constraint failed"
+    )
     with Store(writer.path) as store:
         run = store.run("run1")
         assert [metric.name for metric in run.metrics] == ["after", "before"]
@@ -206,7 +212,9 @@ def test_a_lock_that_outlasts_the_patience_is_told_once(tmp_path: Path) -> None:
         writer.put(build.event("lost too"))
         assert not writer.flush(1)
     assert [type(error) for error in errors] == [RunFailed]
-    assert errors[0].message.endswith("is locked by another program and could not be written; results up to now are kept")
+    assert errors[0].message.endswith(
+        "is locked by another program and could not be written; results up to now are kept"
+    )
     assert writer.error is errors[0]
     assert query(writer.path, "SELECT count(*) FROM experiment") == [(1,)]
 
@@ -236,7 +244,7 @@ def test_starting_refuses_in_the_caller(tmp_path: Path) -> None:
 
 
 def test_two_processes_at_once_lose_nothing(tmp_path: Path) -> None:
-    path, count = tmp_path / "results.db", 1500
+    path, count = tmp_path / "results.db", 2500
     names = ["one", "two", "three"]
     children = [build.child("write_many", path, name, count) for name in names]
     with_this_process = ResultWriter(path)
@@ -256,6 +264,7 @@ def test_two_processes_at_once_lose_nothing(tmp_path: Path) -> None:
 
 def test_a_killed_writer_loses_nothing_older_than_a_second(tmp_path: Path) -> None:
     chooser = random.Random(20261120)
+    older = 0
     for batch in range(4):
         paths = [tmp_path / f"{batch}-{number}.db" for number in range(3)]
         victims = [build.child("write_forever", path) for path in paths]
@@ -264,17 +273,23 @@ def test_a_killed_writer_loses_nothing_older_than_a_second(tmp_path: Path) -> No
             victim.stdout.readline()
         for victim, path in zip(victims, paths, strict=True):
             time.sleep(chooser.uniform(0.4, 1.1))
-            _kill_and_check(victim, path)
+            older += _kill_and_check(victim, path)
+    assert older > 1000  # there was something to lose
 
 
-def _kill_and_check(victim: subprocess.Popen[str], path: Path) -> None:
+def _kill_and_check(victim: subprocess.Popen[str], path: Path) -> int:
+    """How many numbers were older than a second."""
     killed_at = time.monotonic()
     victim.send_signal(signal.SIGKILL)
     out, _ = victim.communicate(timeout=60)
     said = [line.split() for line in out.splitlines(keepends=True) if line.endswith("\n")]
     old = [int(number) for number, at in said if float(at) < killed_at - 1.0]
-    for statement in ("SELECT CAST(text AS INTEGER) FROM event ORDER BY id", 'SELECT x FROM series_point ORDER BY "index"'):
+    for statement in (
+        "SELECT CAST(text AS INTEGER) FROM event ORDER BY id",
+        'SELECT x FROM series_point ORDER BY "index"',
+    ):
         kept = [number for (number,) in query(path, statement)]
         assert kept == list(range(len(kept)))  # the order of putting, without a gap
         assert set(old) <= set(kept)
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
+    return len(old)

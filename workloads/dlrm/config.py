@@ -161,15 +161,15 @@ class DLRMConfig:
         kind="identity",
     )  # fmt: skip
     teacher_bias: float = setting(
-        -1.4702, help="the planted teacher's constant; sets the click rate", source=_CALIBRATED, group=_BUILT_IN,
+        -1.4713, help="the planted teacher's constant; sets the click rate", source=_CALIBRATED, group=_BUILT_IN,
         kind="identity",
     )  # fmt: skip
     teacher_dense: float = setting(
-        0.3269, help="scale of what dense features add to the teacher's logit", source=_CALIBRATED, group=_BUILT_IN,
+        0.3268, help="scale of what dense features add to the teacher's logit", source=_CALIBRATED, group=_BUILT_IN,
         kind="identity",
     )  # fmt: skip
     teacher_categorical: float = setting(
-        0.3874, help="scale of what ids add to the teacher's logit", source=_CALIBRATED, group=_BUILT_IN,
+        0.4481, help="scale of what ids add to the teacher's logit", source=_CALIBRATED, group=_BUILT_IN,
         kind="identity",
     )  # fmt: skip
     teacher_pairs: tuple[str, ...] = setting(

@@ -19,7 +19,7 @@ def available_bytes() -> int:
     limit = _number(_CGROUP / "memory.max")
     used = _number(_CGROUP / "memory.current")
     if limit is not None and used is not None:
-        free = min(free, max(0, limit - used))
+        free = min(free, max(0, limit - used + _cached_files(_CGROUP / "memory.stat")))
     return free
 
 
@@ -29,9 +29,11 @@ def check_tables_fit(sizes: ModelSizes, optimizer: str, available: int) -> None:
     if needed + _RESERVE_BYTES <= available:
         return
     largest = max(range(len(sizes.tables)), key=sizes.tables.__getitem__)
+    twice = ", twice for adagrad" if optimizer == "adagrad" else ""
+    shape = f"{sum(sizes.tables):,} rows of {sizes.embedding_dim} floats{twice}"
     raise UsageError(
-        f"the embedding tables need {gigabytes(needed)} ({sum(sizes.tables):,} rows of {sizes.embedding_dim} floats"
-        f"{', twice for adagrad' if optimizer == 'adagrad' else ''}), but {gigabytes(available)} of memory are free",
+        f"the embedding tables need {gigabytes(needed)} ({shape}) "
+        f"and the rest of the run {gigabytes(_RESERVE_BYTES)}, but {gigabytes(available)} of memory are free",
         hint=f"cap the tables with --table-rows, e.g. --table-rows 1M; the largest, number {largest + 1}, has "
         f"{sizes.tables[largest]:,} rows",
     )
@@ -39,6 +41,15 @@ def check_tables_fit(sizes: ModelSizes, optimizer: str, available: int) -> None:
 
 def gigabytes(count: int) -> str:
     return f"{count / 1e9:.2f} GB"
+
+
+def _cached_files(path: Path) -> int:
+    """Bytes of file cache that count as used and that the kernel gives back when asked for memory."""
+    try:
+        entries = dict(line.split(" ", 1) for line in path.read_text().splitlines())
+        return int(entries["inactive_file"]) + int(entries["active_file"])
+    except (OSError, ValueError, KeyError):
+        return 0
 
 
 def _number(path: Path) -> int | None:

@@ -27,7 +27,7 @@ class MergedTables:
     """All tables as one float32 tensor [R, d]; row-wise SGD or Adagrad on the rows of the last look-up.
 
     Repeated ids of a batch add up, as a dense gradient would: SGD adds each occurrence, Adagrad sums them first and
-    squares the sum. On one CPU thread the order of additions is fixed; on several and on accelerators it is not.
+    squares the sum. On a CPU the order of additions is fixed, whatever the number of threads; elsewhere it is not.
     """
 
     def __init__(self, rows: Sequence[int], width: int, optimizer: OptimizerSpec) -> None:

@@ -173,7 +173,7 @@ class DLRMWorkload(BaseWorkload):
         if context.mode == "eval" and not self._config.allow_random_weights:
             raise UsageError(
                 "dlrm --mode eval needs --init-from CHECKPOINT, the weights to judge",
-                hint="train with --checkpoint-every to get one, or say --allow-random-weights to measure speed alone",
+                hint="train with --checkpoint to get one, or say --allow-random-weights to measure speed alone",
             )
         return None
 
