@@ -18,7 +18,8 @@ Integers = npt.NDArray[Any]  # any integer width
 
 HITS, INSERTIONS, EVICTIONS = 0, 1, 2
 NO_MASK: Bytes = np.empty(0, dtype=np.uint8)
-RENUMBER_AT = 1 << 30  # stamps are int32; they are renumbered between pieces long before they overflow
+RENUMBER_AT = 1 << 30  # stamps are renumbered between pieces long before 32 bits overflow
+WIDE_AT = 1 << 29  # stamps that must tell more apart take 64 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,13 @@ def new_counts() -> npt.NDArray[np.int64]:
     return np.zeros(3, dtype=np.int64)
 
 
-def renumber(stamps: npt.NDArray[np.int32], expired: int) -> None:
+def new_stamps(n_rows: int, span: int) -> Integers:
+    """One stamp a row, 0 for never, of which the last `span` must be told apart."""
+    width: Any = np.int32 if span <= WIDE_AT else np.int64
+    return np.zeros(n_rows, dtype=width)
+
+
+def renumber(stamps: Integers, expired: int) -> None:
     """Lowers stamps by `expired`; those not above it become 0, which means never."""
     np.subtract(stamps, expired, out=stamps)
     np.maximum(stamps, 0, out=stamps)

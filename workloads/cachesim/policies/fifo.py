@@ -6,8 +6,6 @@ its own insertion is one of the last C; one number a row says so, and an evictio
 
 from __future__ import annotations
 
-import numpy as np
-
 from workloads.cachesim.policies import engine
 from workloads.cachesim.policies.engine import EVICTIONS, HITS, INSERTIONS, Bytes, Integers, RowIds, Setup
 from workloads.cachesim.policies.instructions import AHEAD, prefetch
@@ -20,7 +18,7 @@ class Fifo:
     def __init__(self, setup: Setup) -> None:
         self.counts = engine.new_counts()
         self._lines = setup.lines
-        self._stamps = np.zeros(setup.n_rows, dtype=np.int32)
+        self._stamps = engine.new_stamps(setup.n_rows, self._lines)
         self._clock = self._lines
 
     def feed(self, ids: RowIds, mask: Bytes) -> None:

@@ -29,8 +29,8 @@ class Lru:
     def __init__(self, setup: Setup) -> None:
         self.counts = engine.new_counts()
         self._lines = setup.lines
-        self._last = np.zeros(setup.n_rows, dtype=np.int32)
         slots = 1 << (max(LEAST_LOG, LOG_PER_LINE * setup.lines) - 1).bit_length()
+        self._last = engine.new_stamps(setup.n_rows, slots)
         self._log = np.zeros(slots, dtype=np.uint32)
         self._hand = 0
         self._clock = 0

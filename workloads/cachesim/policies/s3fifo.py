@@ -38,8 +38,8 @@ class S3Fifo:
         self._most_small = max(1, setup.capacity * SMALL_PERCENT // 100)
         self._most_main = setup.capacity - self._most_small
         self._state = np.zeros(setup.n_rows, dtype=np.uint8)
-        self._ghost = np.zeros(setup.n_rows, dtype=np.int32)
         self._ghosts = min(self._most_main, setup.n_rows)
+        self._ghost = engine.new_stamps(setup.n_rows, self._ghosts)
         self._clock = self._ghosts
         self._small = np.zeros(setup.lines, dtype=np.uint32)
         self._main = np.zeros(setup.lines, dtype=np.uint32)

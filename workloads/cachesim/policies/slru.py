@@ -1,9 +1,8 @@
 """SLRU: two LRU lists; a row enters the probationary one and moves to the protected one when it is hit.
 
 Karedla, Love, Wherry, "Caching Strategies to Improve Disk System Performance" (IEEE Computer, 1994). Choices: two
-segments as in the paper, the protected one at most 80 % of the capacity (the paper finds 60 to 80 % best) and less than
-all of it; a row pushed out of the protected segment becomes the newest of the probationary one; the victim is the
-oldest probationary row.
+segments as in the paper, the protected one at most 80 % of the capacity; a row pushed out of it becomes the newest of
+the probationary one; the victim is the oldest probationary row.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class Slru:
     def __init__(self, setup: Setup) -> None:
         self.counts = engine.new_counts()
         self._lines = setup.lines
-        self._most_protected = min(setup.capacity * PROTECTED_PERCENT // 100, setup.capacity - 1)
+        self._most_protected = setup.capacity * PROTECTED_PERCENT // 100
         self._place = np.zeros(setup.n_rows, dtype=np.uint8)
         self._links = empty_lists(setup.n_rows, 2)
         self._used = 0

@@ -88,6 +88,14 @@ def test_long_simulations_renumber_their_clocks(monkeypatch):
     assert {name: mask_of(name, hot)[1].tolist() for name in NAMES} == wanted
 
 
+@pytest.mark.parametrize("name", ["fifo", "lru", "s3-fifo"])
+def test_caches_too_large_for_narrow_stamps_count_the_same(name, monkeypatch):
+    ids = drifting(4000, 300, seed=8)
+    _, wanted = mask_of(name, ids)
+    monkeypatch.setattr(engine, "WIDE_AT", 10)
+    assert mask_of(name, ids)[1].tolist() == wanted.tolist()
+
+
 @pytest.mark.parametrize("name", ["lfu", "fbgemm-lfu"])
 def test_renumbered_stamps_keep_their_order(name, monkeypatch):
     hot = np.tile(np.array([2, 0, 3, 1]), 30)
