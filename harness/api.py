@@ -106,6 +106,7 @@ class Description:
     only. `version` is raised when numbers stop being comparable. `run_defaults` are the workload's own defaults of
     run settings (`epochs`, `warmup`, …), by mode; the key `*` holds for every mode. `setup_key` names what a config
     sets up: cells of a `pass` mode with the same key may share a worker; None, and each has its own.
+    `axes` are settings of which `bench run` takes several values at once, each a cell: by name, what parts their text.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Description:
     metrics: tuple[MetricSpec, ...] = ()
     run_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     setup_key: Callable[[Any], str | None] | None = None
+    axes: Mapping[str, Callable[[str], Sequence[str]]] = field(default_factory=dict)
 
     @property
     def default_mode(self) -> str:

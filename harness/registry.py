@@ -18,6 +18,7 @@ from harness.api import Description, Device
 from harness.errors import UsageError, did_you_mean
 
 WORKLOADS: Mapping[str, str] = {
+    "cachesim": "workloads.cachesim.config:DESCRIPTION",
     "dlrm": "workloads.dlrm.config:DESCRIPTION",
 }
 DEVICES: Mapping[str, str] = {
