@@ -13,15 +13,12 @@ from typing import Literal
 from harness.api import Description, MetricSpec, Mode, UsageError, setting
 from workloads.cachesim.capacity import Capacity, parse_capacity
 from workloads.cachesim.policies import registry
+from workloads.cachesim.reading import ReadSettings
 
 BATCH_POLICIES = ("lru", "fifo", "lfu", "fbgemm-lfu", "belady")  # those of engine.batch_cache
 
-FormatName = Literal[
-    "lines", "csv", "npz", "npy", "torch", "parquet", "oracleGeneral", "binary", "int64-be", "recmg", "criteo"
-]
 GeneratorName = Literal["zipf", "reuse", "stack", "correlated", "drift"]
 
-_TRACE = "Trace"
 _BUILT_IN = "Built-in trace"
 _CACHE = "Cache"
 _REPORT = "What is reported"
@@ -30,7 +27,7 @@ _FBGEMM = "pytorch/FBGEMM, SplitTableBatchedEmbeddingBagsCodegen"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheSimConfig:
+class CacheSimConfig(ReadSettings):
     """All settings of one cell."""
 
     policy: str = setting(
@@ -95,40 +92,6 @@ class CacheSimConfig:
         0.0, minimum=0.0, unit="s", help="of one access to the slow memory", group=_MEMORIES
     )
     outstanding: int = setting(1024, minimum=1, help="accesses that each memory serves at once", group=_MEMORIES)
-
-    format: FormatName | None = setting(
-        None, help="of the trace; told by its ending and first bytes when not given", group=_TRACE, kind="identity"
-    )
-    schema: Path | None = setting(
-        None, help="TOML or CSV file with name, rows, dim and dtype of the tables; needed for bytes", group=_TRACE
-    )
-    batch_size: int | None = setting(
-        None, minimum=1, unit="samples", help="samples a batch (requests, where the trace tells no samples); as in the "
-        "source when not given", group=_TRACE, kind="identity",
-    )  # fmt: skip
-    limit: int | None = setting(
-        None, minimum=1, unit="requests", help="only the first so many requests", group=_TRACE, kind="identity"
-    )
-    id_type: Literal["auto", "integer", "text"] = setting(
-        "auto", help="what ids of text formats are", group=_TRACE, kind="identity"
-    )
-    columns: tuple[str, ...] = setting(
-        (), help="csv, parquet: the columns with ids, each a table, by name (csv also by number from 1)", group=_TRACE,
-        kind="identity",
-    )  # fmt: skip
-    table_column: str | None = setting(
-        None, help="csv: the column that names the table of each line", group=_TRACE, kind="identity"
-    )
-    delimiter: str | None = setting(None, help="csv: between columns", group=_TRACE, kind="identity")
-    record: str = setting(
-        "<q", help="binary: the record as in Python's struct, byte order first", group=_TRACE, kind="identity"
-    )
-    field: int = setting(
-        0, minimum=0, help="binary: which field of the record is the id, from 0", group=_TRACE, kind="identity"
-    )
-    frequency_threshold: int | None = setting(
-        None, minimum=1, help="criteo: ids seen less often share a row of their table", group=_TRACE, kind="identity"
-    )
 
     generator: GeneratorName = setting(
         "zipf", help="makes the trace when no --data is given", group=_BUILT_IN, kind="identity"

@@ -14,6 +14,7 @@ from workloads.cachesim.capacity import Tables
 from workloads.cachesim.config import CacheSimConfig
 from workloads.cachesim.generators.registry import generate_from, make_spec
 from workloads.cachesim.generators.spec import identity as generated_identity
+from workloads.cachesim.reading import ReadSettings
 from workloads.cachesim.traces.formats import open_trace
 from workloads.cachesim.traces.options import ReadOptions
 from workloads.cachesim.traces.schema import read_schema
@@ -35,7 +36,13 @@ def load(config: CacheSimConfig, data: Path | None, seed: int, cache_root: Path,
         if config.limit is not None:
             trace = first_requests(trace, config.limit)
         return trace if config.batch_size is None else trace.in_batches_of(config.batch_size)
-    options = ReadOptions(
+    options = read_options(config, progress)
+    return open_trace(files_of(data), options, cache_root=cache_root)
+
+
+def read_options(config: ReadSettings, progress: Progress | None) -> ReadOptions:
+    """The settings as the readers take them."""
+    return ReadOptions(
         format=config.format,
         schema=config.schema,
         batch_size=config.batch_size,
@@ -49,7 +56,6 @@ def load(config: CacheSimConfig, data: Path | None, seed: int, cache_root: Path,
         frequency_threshold=config.frequency_threshold,
         progress=progress,
     )
-    return open_trace(files_of(data), options, cache_root=cache_root)
 
 
 def files_of(data: Path) -> list[str | Path]:

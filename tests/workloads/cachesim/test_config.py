@@ -7,6 +7,7 @@ import pytest
 from harness.errors import UsageError
 from harness.settings import build
 from workloads.cachesim import config as cachesim
+from workloads.cachesim import reading
 from workloads.cachesim.config import DESCRIPTION, CacheSimConfig, split_policies, split_words, trace_key
 from workloads.cachesim.engine import batch_cache
 from workloads.cachesim.generators.registry import GENERATORS
@@ -19,7 +20,7 @@ def make(**values):
 
 def test_what_is_named_here_is_what_the_engines_know():
     assert tuple(batch_cache.POLICIES) == cachesim.BATCH_POLICIES
-    assert set(cachesim.FormatName.__args__) == set(FORMATS)
+    assert set(reading.FormatName.__args__) == set(FORMATS)
     assert set(cachesim.GeneratorName.__args__) == set(GENERATORS)
 
 
