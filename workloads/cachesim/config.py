@@ -218,6 +218,8 @@ DESCRIPTION = Description(
         MetricSpec("hit_ratio", "", "higher", "primary", "exact", "lookups whose row was in the cache, of all counted"),
         MetricSpec("unique_hit_ratio", "", "higher", "gate", "exact", "the same over the distinct rows of each batch"),
         MetricSpec("group_hit_ratio", "", "higher", "info", "exact", "samples whose rows all hit"),
+        MetricSpec("table_hit_ratio", "", "higher", "info", "exact", "hit_ratio of one table"),
+        MetricSpec("table_unique_hit_ratio", "", "higher", "info", "exact", "unique_hit_ratio of one table"),
         MetricSpec("hit_ratio_lowest_window", "", "higher", "info", "exact", "the worst window of the trace"),
         MetricSpec("hit_ratio_highest_window", "", "none", "info", "exact", "the best window of the trace"),
         MetricSpec("throughput", "requests/s", "higher", "info", "ratio", "requests replayed over seconds"),

@@ -140,7 +140,7 @@ def test_whole_samples_and_tables_are_told_apart(tmp_path: Path):
     hits = [lookup in flat[:place] for place, lookup in enumerate(flat)]
     for t in range(2):
         own = [hit for hit, (table, _) in zip(hits, flat, strict=True) if table == t]
-        assert found[f"hit_ratio{{table=t{t}}}"] == sum(own) / len(own)
+        assert found[f"table_hit_ratio{{table=t{t}}}"] == sum(own) / len(own)
     lengths = [sum(map(len, sample)) for sample in SAMPLES]
     ends = list(itertools.accumulate(lengths))
     whole = [all(hits[end - length : end]) for end, length in zip(ends, lengths, strict=True)]

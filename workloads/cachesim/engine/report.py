@@ -133,9 +133,9 @@ def _tables(trace: Trace, tally: Tally, shown: int) -> list[Metric]:
     found = []
     for table in chosen:
         label = {"table": trace.schema.names[table]}
-        found.append(Metric("hit_ratio", _ratio(hits[table], requests[table]), label))
+        found.append(Metric("table_hit_ratio", _ratio(hits[table], requests[table]), label))
         if tally.unique:
-            found.append(Metric("unique_hit_ratio", _ratio(unique_hits[table], unique[table]), label))
+            found.append(Metric("table_unique_hit_ratio", _ratio(unique_hits[table], unique[table]), label))
     return found
 
 
