@@ -7,6 +7,7 @@ One process, one thread, CPU seconds, interleaved. The promise is at most 2 µs 
 
 from __future__ import annotations
 
+import argparse
 import platform
 import socket
 import statistics
@@ -75,6 +76,7 @@ def harnessed(folder: Path) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as name:
         pairs = [(bare(), harnessed(Path(name))) for _ in range(ROUNDS)]
     extra = [(under - alone) * 1e6 for alone, under in pairs]

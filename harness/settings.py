@@ -164,7 +164,9 @@ def check(item: Setting, value: Any, *, where: str) -> Any:
     try:
         converted = _convert(item.base_type, value)
     except (ValueError, TypeError):
-        raise UsageError(f"{item.name} = {value!r} in {where} is not {item.describe_type()}", hint=item.help) from None
+        raise UsageError(
+            f"{item.name} = {value!r} in {where} is not {item.describe_type()}", hint=_expected(item)
+        ) from None
     if item.choices and converted not in item.choices:
         raise UsageError(
             f"{item.name} = {value!r} in {where} is not one of {item.describe_type()}",
@@ -172,6 +174,23 @@ def check(item: Setting, value: Any, *, where: str) -> Any:
         )
     _check_range(item, converted, where)
     return converted
+
+
+def _expected(item: Setting) -> str:
+    """What may be written instead: `batch takes a whole number, 1 or more, in samples, e.g. 128`."""
+    parts = [f"{item.name} takes {item.describe_type()}"]
+    if item.minimum is not None and item.maximum is not None:
+        parts.append(f"from {item.minimum:g} to {item.maximum:g}")
+    elif item.minimum is not None:
+        parts.append(f"{item.minimum:g} or more")
+    elif item.maximum is not None:
+        parts.append(f"{item.maximum:g} or less")
+    if item.unit:
+        parts.append(f"in {item.unit}")
+    if item.default is not None and not isinstance(item.default, bool):
+        example = item.default if not isinstance(item.default, tuple) else ",".join(map(str, item.default[:3]))
+        parts.append(f"e.g. {example}")
+    return ", ".join(parts)
 
 
 def jsonable(config: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from harness import settings
 from harness.api import Description, TimingScope
 from harness.errors import UsageError, did_you_mean
+from harness.metrics import SHARED_METRICS
 from harness.settings import setting, settings_of
 
 _MEASUREMENT = "Measurement"
@@ -78,7 +79,8 @@ class RunSettings:
     )
     target: str | None = setting(
         None,
-        help='stop when an evaluation reaches a quality, e.g. "auc>=0.80"; gives time_to_target_s',
+        help='stop when an evaluation reaches a quality, e.g. "auc>=0.80"; gives time_to_target_s. Evaluates twenty '
+        "times an epoch unless --evaluate-every says otherwise",
         group=_STOPPING,
         kind="identity",
     )
@@ -200,6 +202,8 @@ def resolve(
 ) -> RunSpec:
     """One RunSpec from the sources, strongest first. A value of None counts as not given.
 
+    The stop conditions are one group: the strongest source that names any of them decides about all.
+
     Raises UsageError naming the key, its place and the nearest known key.
     """
     run_keys = {item.name: item for item in settings_of(RunSettings)}
@@ -212,13 +216,14 @@ def resolve(
     chosen: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for source in sources:
+        ended = any(chosen.get(key) is not None for key in STOP_KEYS)
         for key, value in source.values.items():
             if key not in run_keys and key not in param_keys:
                 raise UsageError(
                     f"unknown key {key!r} in {source.origin} for workload {description.name!r}",
                     hint=did_you_mean(key, [*run_keys, *param_keys]),
                 )
-            if value is not None and key not in chosen:
+            if value is not None and key not in chosen and not (ended and key in STOP_KEYS):
                 item = run_keys.get(key) or param_keys[key]
                 chosen[key] = settings.check(item, value, where=source.origin)
                 origins[key] = source.origin
@@ -228,8 +233,9 @@ def resolve(
             f"workload {description.name!r} has no mode {mode!r}", hint=did_you_mean(mode, description.modes)
         )
     defaults = {**description.run_defaults.get("*", {}), **description.run_defaults.get(mode, {})}
+    ended = any(chosen.get(key) is not None for key in STOP_KEYS)
     for key, value in defaults.items():
-        if key not in chosen:
+        if key not in chosen and not (ended and key in STOP_KEYS):
             chosen[key] = value
             origins[key] = f"workload {description.name}"
     chosen["mode"] = mode
@@ -239,6 +245,14 @@ def resolve(
     run_settings = settings.build(
         RunSettings, mode, {key: value for key, value in chosen.items() if key in run_keys}, where="the run"
     )
+    if run_settings.target is not None:
+        known = {*SHARED_METRICS, *(metric.name for metric in description.metrics)}
+        wanted = parse_target(run_settings.target).metric
+        if wanted not in known:
+            raise UsageError(
+                f"target = {run_settings.target!r} names {wanted!r}, which no evaluation of {description.name} gives",
+                hint=did_you_mean(wanted, known),
+            )
     scopes = description.modes[mode].timing_scopes
     if run_settings.timing_scope not in scopes:
         raise UsageError(

@@ -24,12 +24,12 @@ class Gather(BaseWorkload):
         self.config: GatherConfig = context.config
         chooser = np.random.default_rng(context.data_seed)
         self.table = np.ones((self.config.rows, self.config.width), dtype=np.float32)
-        self.ids = chooser.integers(self.config.rows, size=(64, self.config.batch))
+        self.ids = chooser.integers(self.config.rows, size=(1024, self.config.batch))
         self.next = 0
         context.identify(DataIdentity(fingerprint=f"uniform-{self.config.rows}", kind="generated"))
 
     def step(self) -> Step:
-        self.table.take(self.ids[self.next % 64], axis=0)
+        self.table.take(self.ids[self.next % 1024], axis=0)
         self.next += 1
         return Step(self.config.batch)
 

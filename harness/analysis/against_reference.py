@@ -16,6 +16,7 @@ from harness.analysis.sides import declared_metrics, finished_runs, summarise, v
 from harness.analysis.statistics import median_interval
 from harness.errors import NothingCompared, did_you_mean
 from harness.store.records import MetricRecord, ReferenceRecord, RunRecord
+from harness.telemetry.fingerprint import flatten
 
 
 def compare_with_reference(a: Side, reference: ReferenceRecord, letter: str) -> Comparison:
@@ -48,7 +49,7 @@ def compare_with_reference(a: Side, reference: ReferenceRecord, letter: str) -> 
     if reference.kind == "ratio" and (reference.value <= 0 or min(values.all) <= 0):
         raise NothingCompared(f"{reference.metric} cannot be compared by ratio: a value is not above zero")
     compared = _against_reference(metric, values, reference, letter)
-    subject = _reference_differences(a, reference)
+    subject = _reference_differences(a, reference, runs)
     return Comparison(
         a=summarise(a, "A", runs),
         b=SideSummary(
@@ -61,9 +62,7 @@ def compare_with_reference(a: Side, reference: ReferenceRecord, letter: str) -> 
         workload=cell.workload,
         mode=cell.mode,
         design="reference",
-        question="; ".join(
-            f"{item.key} {words.shortened(item.a, 32)} beside {words.shortened(item.b, 32)}" for item in subject
-        )
+        question="; ".join(f"{item.key} {words.whole(item.a)} beside {words.whole(item.b)}" for item in subject)
         or "none known: all that the reference states agrees",
         identity=(),
         subject=subject,
@@ -111,7 +110,13 @@ def _reference_device(reference: ReferenceRecord) -> str:
     return reference.device if count in (None, 1) else f"{count} × {reference.device}"
 
 
-def _reference_differences(a: Side, reference: ReferenceRecord) -> tuple[Difference, ...]:
+def _framework(runs: Sequence[RunRecord]) -> str | None:
+    """What our side ran on, as its environment has it: the published rows are of frameworks too."""
+    found = dict.fromkeys(str(version) for run in runs if (version := flatten(run.environment).get("packages.torch")))
+    return f"PyTorch {words.listed(list(found))}" if found else None
+
+
+def _reference_differences(a: Side, reference: ReferenceRecord, runs: Sequence[RunRecord]) -> tuple[Difference, ...]:
     cell = a.cell
     ours: dict[str, object] = {
         "device": cell.device,
@@ -122,6 +127,7 @@ def _reference_differences(a: Side, reference: ReferenceRecord) -> tuple[Differe
         "batch": next((cell.params[key] for key in ("batch_size", "batch") if key in cell.params), None),
         "precision": cell.params.get("precision", cell.engine.get("precision")),
         "epochs": cell.protocol.get("epochs"),
+        "framework": _framework(runs),
     }
     theirs: dict[str, object] = {
         "device": _reference_device(reference),

@@ -65,6 +65,7 @@ class SideSummary:
     cell_id: str | None = None
     runs: int = 0
     contended: int = 0
+    unjudged: int = 0  # runs of which nobody knows whether they were contended
     contention_reasons: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
 

@@ -170,6 +170,8 @@ def measure(
     timed = words.is_timed(metric.unit)
     pairable = interleaved or (same_seeds and not timed)
     scale = math.log if metric.kind == "ratio" else float
+    if metric.kind == "difference" and same_seeds and len(shared) >= FEWEST_UNPAIRED and _equal(a, b, shared):
+        return _measure_exact(base, shared)
     if pairable and len(shared) >= fewest_repeats(family=family, paired=True, alpha=alpha):
         differences = [scale(b.by_repeat[k]) - scale(a.by_repeat[k]) for k in shared]
         base = replace(base, method="paired", n_pairs=len(shared), p=sign_flip_p(differences))
@@ -179,6 +181,11 @@ def measure(
         found = shift([scale(x) for x in a.all], [scale(x) for x in b.all], confidence=1 - alpha)
     drifting = metric.kind == "ratio" and timed and not interleaved and allowance is not None
     return _with_interval(base, found, allowance if drifting else None)
+
+
+def _equal(a: Values, b: Values, shared: Sequence[int]) -> bool:
+    """To the last bit, seed by seed: no spread is left to estimate, and no test is needed."""
+    return all(a.by_repeat[k] == b.by_repeat[k] for k in shared)
 
 
 def decide(

@@ -39,6 +39,9 @@ def _run_notes(summary: SideSummary) -> Iterator[str]:
         verb = "was" if summary.contended == 1 else "were"
         runs = words.counted(summary.runs, "run")
         yield f"{summary.contended} of {runs} of {summary.letter} {verb} contended{why}."
+    if summary.unjudged:
+        runs = words.counted(summary.runs, "run")
+        yield f"Whether {summary.unjudged} of {runs} of {summary.letter} shared the machine could not be judged."
 
 
 def _metric_notes(comparison: Comparison) -> Iterator[str]:

@@ -67,6 +67,7 @@ def summarise(side: Side, letter: str, runs: Sequence[RunRecord]) -> SideSummary
         cell_id=side.cell.id,
         runs=len(runs),
         contended=len(contended),
+        unjudged=sum(run.contended is None for run in runs),
         contention_reasons=tuple(dict.fromkeys(run.contention_reason for run in contended if run.contention_reason)),
         left_out=dict(left_out),
     )

@@ -12,6 +12,7 @@ import re
 from harness.store.records import Better
 
 TIMES = "×"
+EQUAL = "equal"
 _MINUS = "−"
 _ENERGY = re.compile(r"\b(?:[km]?j|kwh|[km]?w)\b", re.IGNORECASE)
 _TIME = re.compile(r"\b(?:s|sec|seconds?|ms|us|µs|ns|min|minutes?|h|hours?|[kmg]?hz)\b", re.IGNORECASE)
@@ -54,7 +55,9 @@ def decimals(half_width: float | None, *, least: int, most: int) -> int:
 
 
 def ratio_text(value: float, low: float | None = None, high: float | None = None) -> str:
-    """`×1.31 [1.27, 1.36]`."""
+    """`×1.31 [1.27, 1.36]`; `equal` where no digit differs anywhere."""
+    if value == low == high == 1:
+        return EQUAL
     places = decimals(_half(low, high, least=value * 0.01), least=2, most=4)
     text = f"{TIMES}{value:.{places}f}"
     if low is not None and high is not None:
@@ -63,7 +66,11 @@ def ratio_text(value: float, low: float | None = None, high: float | None = None
 
 
 def difference_text(value: float, low: float | None = None, high: float | None = None) -> str:
-    """`+0.0021 [+0.0012, +0.0030]`."""
+    """`+0.0021 [+0.0012, +0.0030]`; `equal` where no digit differs anywhere."""
+    if value == low == high == 0:
+        return EQUAL
+    if value == 0 and low is None:
+        return "±0"
     places = decimals(_half(low, high, least=abs(value) * 0.1), least=0, most=6)
     text = signed(value, places)
     if low is not None and high is not None:
@@ -94,9 +101,16 @@ def confidence_text(confidence: float) -> str:
     return f"{math.floor(confidence * 1000) / 10:g} %"
 
 
+_KEYS = {
+    "load.foreign_cpu_share": "other processes' share of the processor",
+    "load.load1": "load average",
+    "face": "how it was watched",
+}
+
+
 def plain_key(key: str) -> str:
-    """`torch.version` of `environment.torch.version`."""
-    return key.removeprefix("environment.")
+    """`torch.version` of `environment.torch.version`; what only the database calls so is put into words."""
+    return _KEYS.get(key, key.removeprefix("environment."))
 
 
 def counted(n: int, noun: str) -> str:
@@ -113,8 +127,13 @@ def listed(parts: list[str], conjunction: str = "and") -> str:
 
 def shortened(value: object, width: int = 40) -> str:
     """A value on one line; nothing measured or not there is `none`."""
-    text = "none" if value is None else " ".join(str(value).split())
+    text = whole(value)
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def whole(value: object) -> str:
+    """A value on one line, not cut; nothing measured or not there is `none`."""
+    return "none" if value is None else " ".join(str(value).split())
 
 
 def _half(low: float | None, high: float | None, *, least: float) -> float | None:

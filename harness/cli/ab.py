@@ -6,15 +6,17 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from harness import profiles
+from harness.analysis.statistics import fewest_repeats
 from harness.api import Description
 from harness.cli import layers, options
-from harness.cli.compare import FailOn, Format, Margin, Strict, finish, sides_of_cells
+from harness.cli.compare import FailOn, Format, Margin, Strict, check_gates, finish, parse_margins, sides_of_cells
 from harness.cli.flags import all_settings, fixed, option, parameters, parse_flags, with_signature
 from harness.cli.flags import given as given_flags
 from harness.cli.run import FIXED, FIXED_BEHIND, dry_run
@@ -25,6 +27,7 @@ from harness.registry import Registry
 from harness.settings import settings_of
 from harness.spec import RunSettings, RunSpec, Source
 
+AB_REPEATS = fewest_repeats(family=1, paired=True)  # whatever a profile says for runs alone
 _SIDE = (
     "a profile, a list of settings like 'batch=512 optimizer=adagrad', a quoted list of flags like '--batch 512 "
     "--no-shuffle', or a Python interpreter"
@@ -58,10 +61,13 @@ def make_ab(registry: Registry) -> Callable[..., Any]:
         items = settings_of(RunSettings)
         flags, given = given_flags(values, items), fixed(values, items)
         description = registry.workload(_workload(registry, texts, given))
+        layers.warn_of_strays(all_settings(description))
         specs = [
             _spec(registry, description, letter, text, given, flags) for letter, text in zip("AB", texts, strict=True)
         ]
         _same_experiment(specs)
+        check_gates(given["fail_on"] or (), description)
+        parse_margins(given["margin"] or ())
         if given["dry_run"]:
             dry_run(specs, json=given["json"])
             return
@@ -69,7 +75,8 @@ def make_ab(registry: Registry) -> Callable[..., Any]:
 
     ab.__doc__ = (
         "Runs A and B in turns, in an order drawn anew for each pair, and compares them with an exact paired test. The "
-        "number of pairs (--repeats) is fixed before the start, so that nobody stops when the result pleases. Settings "
+        f"number of pairs (--repeats; {AB_REPEATS} unless given, as fewer cannot reach p < 0.05) is fixed before the "
+        "start, so that nobody stops when the result pleases. Settings "
         "given by flags, --set or --profile hold for both sides; those of A and B are stronger."
     )
     behind = {**_MARGINS, **FIXED_BEHIND}
@@ -163,11 +170,18 @@ def _spec(
     if own and given["profile"]:
         first += profiles.sources(profiles.load(own), description)
         own = given["profile"]
-    return layers.spec_of(
+    spec = layers.spec_of(
         registry,
         description,
         layers.Given(profile=own or given["profile"], sets=sets, flags=flags, first=first),
-        label=f"{letter}: {text.strip()}",
+        label=f"{letter}: {text.strip() or 'as given'}",
+    )
+    if spec.origins["repeats"] in (letter, "--set", "--repeats", "BENCH_REPEATS"):
+        return spec
+    return replace(
+        spec,
+        settings=replace(spec.settings, repeats=AB_REPEATS),
+        origins={**spec.origins, "repeats": "bench ab"},
     )
 
 
@@ -187,7 +201,7 @@ def _carry_out(specs: Sequence[RunSpec], given: Mapping[str, Any], registry: Reg
     from harness.cli.watch import report
     from harness.execution.launch import launch
 
-    face = choose_face(given["ui"])
+    face = choose_face(given["ui"], json=given["json"])
     database = options.database(given["db"])
     plan = make_plan(
         specs,

@@ -35,6 +35,7 @@ def build(registry: Registry) -> typer.Typer:
     from harness.cli.compare import make_compare
     from harness.cli.config import make_config
     from harness.cli.contributed import add_contributed
+    from harness.cli.dashboard import make_dashboard
     from harness.cli.doctor import make_doctor
     from harness.cli.list_results import list_results
     from harness.cli.note import note
@@ -42,6 +43,7 @@ def build(registry: Registry) -> typer.Typer:
     from harness.cli.rerun import rerun
     from harness.cli.run import make_run
     from harness.cli.show import show
+    from harness.cli.stop import stop
     from harness.cli.sweep import make_sweep
     from harness.cli.tag import tag
     from harness.cli.transfer import export_results, import_results
@@ -78,7 +80,9 @@ def build(registry: Registry) -> typer.Typer:
         make_ab(registry)
     )
     app.command("rerun", rich_help_panel=_MEASURE)(rerun)
+    app.command("stop", rich_help_panel=_MEASURE)(stop)
     app.command("compare", rich_help_panel=_LOOK, no_args_is_help=True)(make_compare(registry))
+    app.command("dashboard", rich_help_panel=_LOOK)(make_dashboard(registry))
     app.command("list", rich_help_panel=_LOOK)(list_results)
     app.command("show", rich_help_panel=_LOOK)(show)
     app.command("tag", rich_help_panel=_KEEP, no_args_is_help=True)(tag)
@@ -152,12 +156,14 @@ def _print_version(asked: bool) -> None:
 
 
 def _tell(message: str, hint: str | None, details: Sequence[str] = ()) -> None:
+    from harness.report.lines import say
+
     talk = options.talk()
-    talk.print(f"error: {message}", style="bold red" if talk.is_terminal else "", soft_wrap=True)
+    say(talk, f"error: {message}", hang=2, style="bold red" if talk.is_terminal else "")
     for line in details:
-        talk.print(f"  {line}", soft_wrap=True)
+        say(talk, f"  {line}", hang=4)
     if hint:
-        talk.print(f"hint: {hint}", soft_wrap=True)
+        say(talk, f"hint: {hint}", hang=2)
 
 
 def _tell_usage(problem: TyperException) -> int:

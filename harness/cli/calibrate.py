@@ -25,6 +25,7 @@ from harness.spec import Source, parse_duration
 _PROFILE = "smoke"
 _METRIC = "throughput"
 _TAG = "calibration"
+_ENOUGH = 8  # docs/methods.md: fewer give a wide bound
 
 
 def make_calibrate(registry: Registry) -> Callable[..., Any]:
@@ -99,21 +100,35 @@ def make_calibrate(registry: Registry) -> Callable[..., Any]:
         first = [Source(origin="bench calibrate", values={"repeats": repeats, "seconds": seconds, "epochs": "none"})]
         given = layers.Given(profile=profile, sets=set or (), flags={"device": device} if device else {}, first=first)
         spec = layers.spec_of(registry, description, given, label=f"calibration with {profile}")
-        face = choose_face(ui)
+        face = choose_face("plain" if ui == "auto" else ui)  # many short experiments
         database = options.database(db)
         found: dict[str, list[float]] = {}
+        contended = 0
         for number in range(experiments):
             if number:
                 time.sleep(wait_s)
             options.talk().print(f"calibration {number + 1} of {experiments}")
             plan = make_plan([spec], command="calibrate", database=database, argv=sys.argv[1:], face=face, tags=(_TAG,))
-            found[plan.experiment_id] = _throughputs(plan, face)
+            found[plan.experiment_id], busy = _throughputs(plan, face)
+            contended += busy
+        if contended:
+            options.talk().print(
+                f"warning: {contended} of {experiments * repeats} runs were contended: this drift is partly other "
+                "programs' load, and comparisons will allow for all of it",
+                style="yellow",
+            )
+        if experiments < _ENOUGH:
+            options.talk().print(
+                f"warning: {experiments} experiments bound the drift only loosely; {_ENOUGH} or more are worth it",
+                style="yellow",
+            )
         _keep(found, spec.device, database, json)
 
     return calibrate
 
 
-def _throughputs(plan: Any, face: Any) -> list[float]:
+def _throughputs(plan: Any, face: Any) -> tuple[list[float], int]:
+    """The throughputs of its runs, and how many of them were contended."""
     from harness.execution.launch import launch
 
     with launch(plan) as attachment:
@@ -121,8 +136,9 @@ def _throughputs(plan: Any, face: Any) -> list[float]:
     if last.exit_code:
         raise Failed(last, last.exit_code)
     cell = stored(plan.database, plan.experiment_id).cells[0]
+    contended = sum(bool(run.contended) for run in cell.runs)
     values = [metric.value for run in cell.runs if run.status == "ok" and (metric := run.metric(_METRIC)) is not None]
-    return [value for value in values if value is not None]
+    return [value for value in values if value is not None], contended
 
 
 def _keep(found: Mapping[str, list[float]], device: str, database: Any, json: bool) -> None:

@@ -14,8 +14,9 @@ from harness.analysis.compare import Options, Side, compare_all
 from harness.analysis.comparison import Comparison
 from harness.analysis.drift import Drift
 from harness.analysis.keys import ParamClass
-from harness.cli import options
-from harness.errors import BenchError, ExitCode, NothingCompared, UsageError
+from harness.api import Description
+from harness.cli import complete, options
+from harness.errors import BenchError, ExitCode, NothingCompared, UsageError, did_you_mean
 from harness.ids import short_id
 from harness.registry import Registry
 from harness.settings import settings_of
@@ -59,6 +60,7 @@ _Things = Annotated[
         metavar="A [B …]",
         help="ids or the beginnings of ids, @latest, @latest~1, tags, other.db::ID, reference:NAME; an experiment "
         "stands for its cells",
+        autocompletion=complete.compared,
     ),
 ]
 _Baseline = Annotated[
@@ -93,11 +95,6 @@ def make_compare(registry: Registry) -> Callable[..., Any]:
         json: options.Json = False,
         db: options.Database = None,
     ) -> None:
-        """Compares B, C, … with the baseline A.
-
-        What must match (data, protocol, timing scope, workload and version) is checked first, and a comparison of
-        unlike things is refused (exit 6). What differs is printed as the question.
-        """
         names = list(things)
         if baseline is not None:
             names = [baseline, *(name for name in names if name != baseline)]
@@ -112,6 +109,11 @@ def make_compare(registry: Registry) -> Callable[..., Any]:
             force=force,
         )
 
+    compare.__doc__ = (
+        "Compares B, C, … with the baseline A.\n\nWhat must match (data, protocol, timing scope, workload and version) "
+        "is checked first, and a comparison of unlike things is refused (exit 6). What differs is printed as the "
+        "question."
+    )
     return compare
 
 
@@ -128,6 +130,7 @@ def finish(
     """Compares, prints, and ends with the exit code of the gates. Raises what the analysis refuses."""
     from harness.analysis import gate
     from harness.report import comparison as report
+    from harness.report.tables import print_stripped
 
     expressions = [gate.parse(text) for text in fail_on]
     if len(sides) < 2:
@@ -140,27 +143,61 @@ def finish(
     wanted = Options(
         force=force, margins=parse_margins(margins), param_classes=param_classes(registry, first.cell.workload)
     )
-    comparisons = compare_all(first, others, wanted)
+    try:
+        comparisons = compare_all(first, others, wanted)
+    except NothingCompared as problem:
+        raise _explained(problem, first, others) from None
+    result = gate.gate(comparisons, [one.text for one in expressions]) if expressions else None
     if format == "json":
         body = report.as_json(comparisons)
-        result = gate.gate(comparisons, [one.text for one in expressions]) if expressions else None
         if result is not None:
             body["gates"] = [{"expression": one.expression, "metric": one.metric, "exit_code": int(one.code),
                               "sentence": one.sentence} for one in result.findings]  # fmt: skip
         options.print_json(body)
     else:
         if format == "table":
-            options.out().print(report.render(comparisons))
+            console = options.out()
+            shown = report.render(comparisons)
+            console.print(shown) if console.is_terminal else print_stripped(console, shown, max(100, console.width))
         else:
             sys.stdout.write(report.markdown(comparisons) if format == "markdown" else report.csv_text(comparisons))
-        result = gate.gate(comparisons, [one.text for one in expressions]) if expressions else None
         for sentence in result.sentences if result else ():
-            options.talk().print(sentence)
+            options.say(sentence)
     code = result.code if result else ExitCode.OK
     if code == ExitCode.OK and strict and _undecided(comparisons):
         code = ExitCode.INCONCLUSIVE
     if code:
         raise typer.Exit(code)
+
+
+def _explained(problem: NothingCompared, first: Side, others: Sequence[Side | ReferenceRecord]) -> NothingCompared:
+    """A refusal with its cause in words, where it is a data seed: two fingerprints tell nobody that."""
+    ours = first.experiment.data_seed
+    theirs = [other.experiment.data_seed for other in others if isinstance(other, Side)]
+    other_seed = next((seed for seed in theirs if seed != ours), None)
+    generated = first.cell.data.get("kind") in (None, "generated")
+    if other_seed is None or not generated or not any(line.startswith("data") for line in problem.details):
+        return problem
+    return NothingCompared(
+        problem.message,
+        hint=f"measure again with --data-seed {ours} for the same rows; {problem.hint}",
+        details=[f"the rows were made from other seeds: data_seed {ours} against {other_seed}", *problem.details],
+    )
+
+
+def check_gates(texts: Sequence[str], description: Description) -> None:
+    """UsageError for a gate on a metric that this workload does not give: before anything is measured."""
+    from harness.analysis import gate
+    from harness.metrics import SHARED_METRICS
+
+    known = {*SHARED_METRICS, *(metric.name for metric in description.metrics)}
+    for expression in map(gate.parse, texts):
+        name = expression.metric.partition("{")[0]
+        if name not in known:
+            raise UsageError(
+                f"--fail-on {expression.text!r} names {name!r}, which {description.name} does not measure",
+                hint=did_you_mean(name, known),
+            )
 
 
 def parse_margins(texts: Sequence[str]) -> dict[str, float]:

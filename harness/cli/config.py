@@ -31,13 +31,10 @@ def make_config(registry: Registry) -> typer.Typer:
 
         description = registry.workload(workload)
         spec = layers.spec_of(registry, description, layers.Given(profile=profile))
-        for sentence in layers.stray_variables(all_settings(description)):
-            options.talk().print(sentence, soft_wrap=True)
+        layers.warn_of_strays(all_settings(description))
         if not json:
             file = paths.config_file()
-            options.talk().print(
-                f"user configuration: {file}{'' if file.is_file() else ' (not there)'}", soft_wrap=True
-            )
+            options.say(f"user configuration: {file}{'' if file.is_file() else ' (not there)'}")
         dry_run([spec], json=json)
 
     return app

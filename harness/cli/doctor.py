@@ -57,12 +57,10 @@ def make_doctor(registry: Registry) -> Callable[..., Any]:
 
 
 def _show(reports: list[Any], places: dict[str, str]) -> None:
-    from harness.report.terminal import plain_table, print_table
+    from harness.report.tables import plain_table, print_table
 
     console = options.out()
-    console.print(
-        f"recbench {harness.__version__}, Python {platform.python_version()} ({sys.executable})", soft_wrap=True
-    )
+    options.write(f"recbench {harness.__version__}, Python {platform.python_version()} ({sys.executable})")
     versions: dict[str, str | None] = {}
     rows: list[list[str | Text]] = []
     for one in reports:
@@ -72,15 +70,14 @@ def _show(reports: list[Any], places: dict[str, str]) -> None:
             sentence.append(f"\n→ {one.hint}", style="cyan")
         rows.append([Text(one.name, style="bold"), Text(one.state, style=_STYLES.get(one.state, "")), sentence])
     console.print()
-    table = plain_table(["device", "state", "what was found"], rows)
-    console.print(table) if console.is_terminal else print_table(console, table)
+    print_table(console, plain_table(["device", "state", "what was found"], rows, fold=["what was found"]))
     if versions:
-        console.print(
-            "\npackages: " + ", ".join(f"{name} {version or '–'}" for name, version in versions.items()), soft_wrap=True
-        )
+        found = ", ".join(f"{name} {version or '–'}" for name, version in versions.items())
+        console.print()
+        options.write(f"packages: {found}", hang=10)
     console.print()
     for name, place in places.items():
-        console.print(f"{name:<14}{place}", soft_wrap=True)
+        options.write(f"{name:<14}{place}", hang=14)
 
 
 def _places(database: Path) -> dict[str, str]:

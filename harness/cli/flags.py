@@ -20,6 +20,7 @@ from harness.settings import Setting, settings_of
 from harness.spec import RunSettings
 
 _NO = "no_"
+_SHORT_UNITS = ("s", "ms", "min")  # said behind the default: as words in a sentence they would not be seen
 _LONG = 40  # characters of a default that help still shows whole
 
 
@@ -129,15 +130,17 @@ def help_text(item: Setting, run_defaults: Mapping[str, Mapping[str, Any]], mode
     """Help, unit and default, the defaults of some modes too, as Rich markup."""
     defaults = {mode: _default(item, run_defaults, mode) for mode in modes} if modes else {"": item.default}
     values = list(defaults.values())
+    short_unit = f" {item.unit}" if item.unit in _SHORT_UNITS and values[0] is not None else ""
     told = ["|".join(str(choice) for choice in item.choices)] if item.choices else []
     if item.base_type is bool:
         told.append(f"--no-{item.flag.removeprefix('--')} turns it off" if item.default else "off unless given")
     elif all(value == values[0] for value in values):
         if values[0] is not None:
-            told.append(f"default {shown(values[0])}")
+            told.append(f"default {shown(values[0])}{short_unit}")
     else:
         told.append("default " + ", ".join(f"{shown(value)} in {mode}" for mode, value in defaults.items()))
-    unit = f", in {item.unit}" if item.unit and item.unit not in item.help else ""
+    named = bool(short_unit) or (item.unit or "") in item.help
+    unit = f", in {item.unit}" if item.unit and not named else ""
     text = escape(f"{item.help}{unit}")
     return f"{text} [dim]({escape('; '.join(told))})[/dim]" if told else text
 

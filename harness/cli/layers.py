@@ -14,6 +14,7 @@ from typing import Any
 
 from harness import profiles
 from harness.api import Description
+from harness.cli import options
 from harness.cli.flags import all_settings
 from harness.errors import UsageError, nearest
 from harness.registry import Registry
@@ -94,15 +95,21 @@ def environment_sources(items: Sequence[Setting]) -> list[Source]:
 
 
 def stray_variables(items: Sequence[Setting]) -> list[str]:
-    """A sentence for each `BENCH_…` variable that is nearly, but not quite, a setting."""
+    """A sentence for each `BENCH_…` variable that is no setting, with the nearest one."""
     known = {_PREFIX + item.name.upper() for item in items}
     sentences = []
     for name in sorted(os.environ):
         if name.startswith(_PREFIX) and name not in known and name not in _OWN_VARIABLES:
             near = nearest(name.removeprefix(_PREFIX), [word.removeprefix(_PREFIX) for word in known])
-            if near is not None:
-                sentences.append(f"{name} is set and is no setting; did you mean {_PREFIX}{near}?")
+            meant = f"; did you mean {_PREFIX}{near}?" if near is not None else " of this workload"
+            sentences.append(f"{name} is set and is no setting{meant}")
     return sentences
+
+
+def warn_of_strays(items: Sequence[Setting]) -> None:
+    """Says on stderr which variables were meant for us and do nothing."""
+    for sentence in stray_variables(items):
+        options.say(f"warning: {sentence}")
 
 
 def parse_sets(sets: Sequence[str]) -> dict[str, str]:

@@ -16,8 +16,12 @@ from harness import references as published
 from harness.cli import options
 from harness.cli.watch import shown_path
 from harness.errors import UsageError, did_you_mean
+from harness.execution.recover import recover
 from harness.ids import short_id
+from harness.metrics import SHARED_METRICS
 from harness.report.numbers import amount, duration
+from harness.report.tables import Listing
+from harness.report.terminal import contended_text
 from harness.store.records import ReferenceRecord, RunSummary
 
 _FILTER = "Which"
@@ -35,7 +39,7 @@ COLUMNS: Mapping[str, _Column] = {
     "profile": lambda run: run.profile or "–",
     "repeat": lambda run: str(run.repeat),
     "status": lambda run: str(run.status),
-    "contended": lambda run: {True: "yes", False: "no", None: "–"}[run.contended],
+    "contended": lambda run: contended_text(str(run.status), run.contended),
     "wall": lambda run: duration(run.wall_s),
     "host": lambda run: run.host or "–",
     "tags": lambda run: ", ".join(run.tags) or "–",
@@ -45,9 +49,8 @@ COLUMNS: Mapping[str, _Column] = {
     "reason": lambda run: run.reason or run.contention_reason or "–",
 }  # fmt: skip
 _SHOWN = ("experiment", "run", "date", "label", "device", "status", "throughput", "auc", "contended")
-_WIDE = ("experiment", "device")  # left out where the terminal is narrow
-_NARROW = 100
-_LABEL = 20
+_DROPPED = ("run", "date", "device")  # where a terminal is narrow, the first one first; the experiment's id stays
+_WRAPPED = ("label", "note", "tags", "reason", "params", "host")
 _REFERENCE_COLUMNS = ("name", "device", "metric", "value", "dataset")
 
 _References = Annotated[
@@ -119,6 +122,8 @@ def list_results(
         _list_references(published.load(tuple(references_file or ())), workload, device, text, json)
         return
     database = options.database(db)
+    for sentence in recover(database):
+        options.talk().print(f"warning: {sentence}", style="yellow")
     if running:
         _list_running(database, json)
         return
@@ -138,7 +143,7 @@ def _filters(
 
 
 def _list_runs(database: Path, filters: Any, limit: int, columns: str | None, json: bool) -> None:
-    from harness.report.terminal import plain_table, print_table
+    from harness.report.tables import plain_table, print_table
     from harness.store.listing import SHOWN_METRICS
     from harness.store.queries import Store
 
@@ -151,37 +156,56 @@ def _list_runs(database: Path, filters: Any, limit: int, columns: str | None, js
     if json:
         options.print_json({"schema": 1, "total": total, "runs": [dataclasses.asdict(run) for run in runs]})
         return
-    console = options.out()
-    narrow = console.is_terminal and console.width < _NARROW
     if columns is None:
-        chosen = [name for name in chosen if not narrow or name not in _WIDE]
         chosen = [name for name in chosen if name in COLUMNS or any(_metric(run, name) != "–" for run in runs)]
     else:
         _check_columns(metrics, runs)
     units = {name: _common_unit(runs, name) for name in metrics}
     headings = [f"{name}\n{units[name]}" if units.get(name) else name for name in chosen]
-    rows = []
-    for run in runs:
-        row = [
+    rows = [
+        [
             COLUMNS[name](run) if name in COLUMNS else _metric(run, name).removesuffix(f" {units[name]}")
             for name in chosen
         ]
-        if narrow and columns is None:
-            row[chosen.index("label")] = _shortened(run.label)
-        rows.append(row)
+        for run in runs
+    ]
     right = [heading for heading, name in zip(headings, chosen, strict=True) if name in (*metrics, "repeat", "wall")]
-    print_table(console, plain_table(headings, rows, right=right, fold=("label", "note", "tags", "reason")))
+    console = options.out()
+    table = plain_table(headings, rows, right=right, fold=_WRAPPED, drop=() if columns else _DROPPED)
+    if columns is None and console.is_terminal and table.natural_width > console.width:
+        table = _marked(table, runs)
+    print_table(console, table)
     if not runs:
-        options.talk().print(f"no run in {shown_path(database)} fits" if total == 0 else "none")
-    elif total > len(runs):
-        options.talk().print(f"{len(runs)} of {total} runs; --limit shows more")
+        options.say(f"no run in {shown_path(database)} fits" if total == 0 else "none")
+        return
+    if "contended" not in table.headings and columns is None:
+        for mark, meaning in _MARKS.items():
+            if any(row[table.headings.index("status")].plain.endswith(f" {mark}") for row in table.rows):
+                options.say(f"{mark} {meaning}")
+    if total > len(runs):
+        options.say(f"{len(runs)} of {total} runs; --limit shows more")
+
+
+_MARKS = {"*": "contended: --columns run,reason says why", "?": "whether it was contended could not be judged"}
+
+
+def _marked(table: Listing, runs: Sequence[RunSummary]) -> Listing:
+    """Contention as a mark behind the status, instead of a column of its own."""
+    status, contended = table.headings.index("status"), table.headings.index("contended")
+    rows = []
+    for row, run in zip(table.rows, runs, strict=True):
+        mark = {"yes": " *", "?": " ?"}.get(row[contended].plain, "")
+        cells = [*row[:status], Text(f"{run.status}{mark}"), *row[status + 1 :]]
+        rows.append(tuple(cell for place, cell in enumerate(cells) if place != contended))
+    headings = tuple(heading for heading in table.headings if heading != "contended")
+    return dataclasses.replace(table, headings=headings, rows=tuple(rows))
 
 
 def _check_columns(metrics: Sequence[str], runs: Sequence[RunSummary]) -> None:
     found = {key for run in runs for key in run.metrics}
     for name in metrics:
         if runs and name not in found and name not in {_base(key) for key in found}:
-            known = [*COLUMNS, *found, "throughput", "auc", "log_loss"]
+            known = {*COLUMNS, *found, *map(_base, found), *SHARED_METRICS}
             raise UsageError(
                 f"unknown column {name!r}: no run listed has such a metric", hint=did_you_mean(name, known)
             )
@@ -198,17 +222,13 @@ def _common_unit(runs: Sequence[RunSummary], name: str) -> str:
     return units.pop() if len(units) == 1 else ""
 
 
-def _shortened(label: str) -> str:
-    return label if len(label) <= _LABEL else label[: _LABEL - 1] + "…"
-
-
 def _base(name: str) -> str:
     return name.split("{", 1)[0]
 
 
 def _list_running(database: Path, json: bool) -> None:
     from harness.cli.running import alive
-    from harness.report.terminal import plain_table, print_table
+    from harness.report.tables import plain_table, print_table
     from harness.store.queries import Store
 
     living = alive()
@@ -246,19 +266,21 @@ def _list_running(database: Path, json: bool) -> None:
             )
             for row in rows
         ],
+        fold=("state", "bench …", "database"),
+        drop=("since", "database", "runs"),
     )
     print_table(options.out(), table)
     first = next((row["experiment"] for row in rows if row["alive"]), None)
     if first is not None:
-        options.talk().print(f"bench show {short_id(first)} --follow watches one")
+        options.say(f"bench show {short_id(first)} --follow watches one, bench stop {short_id(first)} ends it")
     elif not rows:
-        options.talk().print("nothing runs")
+        options.say("nothing runs")
 
 
 def _list_references(
     records: Sequence[ReferenceRecord], workload: str | None, device: str | None, text: str | None, json: bool
 ) -> None:
-    from harness.report.terminal import plain_table, print_table
+    from harness.report.tables import plain_table, print_table
 
     chosen = [
         one
@@ -280,11 +302,14 @@ def _list_references(
             Text(one.dataset, style=style),
         ])  # fmt: skip
     console = options.out()
-    print_table(console, plain_table(_REFERENCE_COLUMNS, rows, right=["value"]))
-    talk = options.talk()
+    table = plain_table(_REFERENCE_COLUMNS, rows, right=["value"], fold=["device", "dataset"])
+    table = dataclasses.replace(table, drop=("dataset", "device", "metric", "value"))
+    print_table(console, table)
     if any(not one.comparable for one in chosen):
-        talk.print("* compares with nothing: its definition is lost, or it contradicts itself, or was withdrawn")
-    talk.print(f"{len(chosen)} references; bench compare ID reference:NAME, sources with --json", soft_wrap=True)
+        options.say("* compares with nothing: its definition is lost, or it contradicts itself, or was withdrawn")
+    left_out = [name for name in _REFERENCE_COLUMNS if name not in table.narrowed(console.width).headings]
+    more = f" ({', '.join(left_out)} in a wider terminal)" if console.is_terminal and left_out else ""
+    options.say(f"{len(chosen)} references{more}; bench compare ID reference:NAME, sources with --json")
 
 
 def _local(moment: str | None) -> str:

@@ -6,10 +6,15 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import options
+from harness.cli import complete, options
 from harness.ids import short_id
 
-_Thing = Annotated[str, typer.Argument(metavar="ID", help="an experiment: id, @latest, a tag, other.db::ID")]
+_Thing = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="an experiment: id, @latest, a tag, other.db::ID", autocompletion=complete.things
+    ),
+]
 _Text = Annotated[
     str | None, typer.Argument(metavar="[TEXT]", help="the remark; an empty one removes it, none prints it")
 ]
@@ -26,7 +31,7 @@ def note(thing: _Thing, text: _Text = None, db: options.Database = None) -> None
         old = store.experiment(identifier).note
     if text is None:
         if old:
-            options.out().print(old, soft_wrap=True)
+            options.write(old, hang=0)
         return
     edits.set_note(database, identifier, text or None)
     options.talk().print(f"experiment {short_id(identifier)}: note {'set' if text else 'removed'}")

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from harness import paths, profiles
+from harness.cli import complete
 
 RECORDING = "Recording"
 OUTPUT = "Output"
@@ -66,7 +67,7 @@ Face = Annotated[
     typer.Option(
         "--ui",
         metavar="WORD",
-        help="what is shown while it runs: auto, dashboard, plain or none; auto is plain",
+        help="what is shown while it runs: auto, dashboard, plain or none; auto is the dashboard on a terminal",
         show_default=False,
         rich_help_panel=OUTPUT,
     ),
@@ -96,6 +97,7 @@ Sets = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="any setting by its key; stronger than flags; repeatable",
+        autocompletion=complete.assignments,
         rich_help_panel=WHAT,
     ),
 ]
@@ -123,6 +125,20 @@ def out() -> Console:
 def talk() -> Console:
     """For everything that is said about the data."""
     return Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
+
+
+def say(text: str, *, hang: int = 2) -> None:
+    """A sentence about the data, wrapped at words on a terminal."""
+    from harness.report.lines import say as print_wrapped
+
+    print_wrapped(talk(), text, hang=hang)
+
+
+def write(text: str, *, hang: int = 2) -> None:
+    """A line of data, wrapped at words on a terminal."""
+    from harness.report.lines import say as print_wrapped
+
+    print_wrapped(out(), text, hang=hang)
 
 
 def print_json(body: object) -> None:

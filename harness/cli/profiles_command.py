@@ -41,7 +41,7 @@ def make_profiles(registry: Registry) -> typer.Typer:
         profile = profiles.load(name)
         specs = profiles.cells(profile, registry.workload(_workload(profile, registry)))
         if not json:
-            options.talk().print(f"{profile.path}: {profile.description}".rstrip(": "), soft_wrap=True)
+            options.say(f"{profile.path}: {profile.description}".rstrip(": "))
         dry_run(specs, json=json)
 
     @app.command("check")
@@ -53,14 +53,17 @@ def make_profiles(registry: Registry) -> typer.Typer:
                 profile = profiles.load(name)
                 profiles.check(profile, registry.workload(_workload(profile, registry)))
                 registry.device(profile.device)
-                options.out().print(f"ok     {name}", soft_wrap=True)
+                options.write(f"ok     {name}")
             except BenchError as problem:
                 problems += 1
-                options.out().print(f"wrong  {name}: {problem.message}", soft_wrap=True)
+                options.write(f"wrong  {name}: {problem.message}", hang=7)
                 if problem.hint:
-                    options.out().print(f"       hint: {problem.hint}", soft_wrap=True)
+                    options.write(f"       hint: {problem.hint}", hang=7)
         if problems:
-            raise UsageError(f"{problems} of the profiles cannot be used")
+            checked = len(names or profiles.names())
+            raise UsageError(
+                "the profile cannot be used" if checked == 1 else f"{problems} of {checked} profiles cannot be used"
+            )
 
     return app
 
@@ -84,13 +87,15 @@ def list_profiles(*, json: bool) -> None:
             ],
         })  # fmt: skip
         return
-    from harness.report.terminal import plain_table, print_table
+    from harness.report.tables import plain_table, print_table
 
     rows = [
         (name, one.workload_name or "–", one.device, one.description) if one else (name, "–", "–", f"wrong: {problem}")
         for name, one, problem in found
     ]
-    print_table(options.out(), plain_table(["profile", "workload", "device", "what it is for"], rows))
+    print_table(
+        options.out(), plain_table(["profile", "workload", "device", "what it is for"], rows, fold=["what it is for"])
+    )
 
 
 def _workload(profile: profiles.Profile, registry: Registry) -> str:

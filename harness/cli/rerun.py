@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli import options
+from harness.cli import complete, options
 from harness.cli.watch import choose_face, follow, report, stored
 from harness.execution.plan import Command, Plan, make_plan
 from harness.ids import short_id
@@ -18,7 +18,11 @@ from harness.store.records import ExperimentRecord, RunRecord
 
 _Thing = Annotated[
     str,
-    typer.Argument(metavar="ID", help="a run (that one repeat again), a cell or an experiment (all of their repeats)"),
+    typer.Argument(
+        metavar="ID",
+        help="a run (that one repeat again), a cell or an experiment (all of their repeats)",
+        autocompletion=complete.things,
+    ),
 ]
 
 
@@ -46,16 +50,18 @@ def rerun(
 
         print_settings([cell.spec for cell in plan.cells], json=json)
         return
-    face = choose_face(ui)
+    face = choose_face(ui, json=json)
     plan = dataclasses.replace(
         plan, face=face, share=share, tags=tuple(tag or ()), note=note or f"rerun of {text}", argv=tuple(sys.argv[1:])
     )
     with launch(plan) as attachment:
         last = follow(attachment, face)
-    if not json and face != "none":
-        new = [run for cell in stored(plan.database, plan.experiment_id).cells for run in cell.runs]
-        _say_differences(old, new)
-    report(last, plan.database, face=face, json=json)
+    try:
+        report(last, plan.database, face=face, json=json)
+    finally:
+        if not json and face != "none" and not last.forgotten:
+            new = [run for cell in stored(plan.database, plan.experiment_id).cells for run in cell.runs]
+            _say_differences(old, new)
 
 
 def again(database: Path, text: str, repeats: int | None) -> tuple[list[RunRecord], Plan]:
@@ -115,4 +121,4 @@ def _say_differences(old: list[RunRecord], new: list[RunRecord]) -> None:
     changed = differences(before, now)
     talk.print("since then, nothing that is recorded has changed here" if not changed else "since then has changed:")
     for key, was, is_now in changed:
-        talk.print(f"  {key}: {'–' if was is None else was} → {'–' if is_now is None else is_now}", soft_wrap=True)
+        options.say(f"  {key}: {'–' if was is None else was} → {'–' if is_now is None else is_now}", hang=4)

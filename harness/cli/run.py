@@ -59,6 +59,7 @@ def make_run(registry: Registry) -> Callable[[Description], Callable[..., Any]]:
             if resume is not None:
                 _resume(resume, description, own, flags)
                 return
+            layers.warn_of_strays(all_settings(description))
             specs = layers.specs_of(
                 registry, description, layers.Given(profile=own["profile"], sets=own["set"] or (), flags=flags)
             )
@@ -113,7 +114,7 @@ def start(
     if own["dry_run"]:
         dry_run(specs, json=own["json"])
         return
-    face = choose_face(own["ui"])
+    face = choose_face(own["ui"], json=own["json"])
     plan = make_plan(
         specs,
         command=command,
@@ -135,11 +136,11 @@ def dry_run(specs: Sequence[RunSpec], *, json: bool) -> None:
     if json:
         options.print_json({"schema": 1, "cells": [spec.to_json() for spec in specs]})
         return
-    from harness.report.terminal import print_table, settings_table
+    from harness.report.tables import print_table, settings_table
 
     console = options.out()
     for spec in specs:
-        console.print(f"{spec.workload} {spec.mode} on {spec.device}  params {spec.params_hash}  {spec.label}".rstrip())
+        options.write(f"{spec.workload} {spec.mode} on {spec.device}  params {spec.params_hash}  {spec.label}".rstrip())
         print_table(console, settings_table(describe(spec)))
 
 
@@ -167,7 +168,8 @@ def _resume(text: str, description: Description, own: Mapping[str, Any], flags: 
         return
     from dataclasses import replace
 
-    carry_out(replace(plan, face=choose_face(own["ui"]), share=plan.share or own["share"]), json=own["json"])
+    face = choose_face(own["ui"], json=own["json"])
+    carry_out(replace(plan, face=face, share=plan.share or own["share"]), json=own["json"])
 
 
 def missing_plan(database: Path, text: str, workload: str) -> Plan:

@@ -8,15 +8,23 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import options
-from harness.cli.watch import choose_face, follow, report, show_panel, shown_path
+from harness.cli import complete, options
+from harness.cli.watch import choose_face, report, show_panel, shown_path, watch
 from harness.ids import short_id
 from harness.store.records import CellRecord, ExperimentRecord
 
 _Thing = Annotated[
-    str, typer.Argument(metavar="[ID]", help="an id or its beginning, @latest, @latest~1, a tag, other.db::ID")
+    str | None,
+    typer.Argument(
+        metavar="[ID]",
+        help="an id or its beginning, @latest, @latest~1, a tag, other.db::ID; the newest when none is given",
+        show_default=False,
+        autocompletion=complete.things,
+    ),
 ]
-_Follow = Annotated[bool, typer.Option("--follow", metavar="", help="watch it until it is over; Ctrl-C then stops it")]
+_Follow = Annotated[
+    bool, typer.Option("--follow", metavar="", help="watch it until it is over; Ctrl-C leaves it running")
+]
 _Environment = Annotated[bool, typer.Option("--environment", metavar="", help="the machine and the software it ran on")]
 _Settings = Annotated[bool, typer.Option("--settings", metavar="", help="every setting, and where it came from")]
 _Log = Annotated[
@@ -25,7 +33,7 @@ _Log = Annotated[
 
 
 def show(
-    thing: _Thing = "@latest",
+    thing: _Thing = None,
     follow_it: _Follow = False,
     settings: _Settings = False,
     environment: _Environment = False,
@@ -37,9 +45,9 @@ def show(
     """Shows a result: its panel, every run, every metric with its interval."""
     from harness.store.queries import Store, locate
 
-    database, text = locate(thing, options.database(db))
+    database, text = locate(thing or "@latest", options.database(db))
     if follow_it:
-        _follow(database, text, ui, json)
+        _follow(database, text if thing else None, ui, json)
         return
     with Store(database) as store:
         kind, identifier = store.resolve(text)
@@ -53,43 +61,29 @@ def show(
         options.print_json(result_json.document(experiment))
         return
     show_panel(experiment, database)
-    console = options.out()
     if experiment.note:
-        console.print(f"note: {experiment.note}", soft_wrap=True)
+        options.write(f"note: {experiment.note}")
     if experiment.message:
-        console.print(f"ended: {experiment.message}", soft_wrap=True)
+        options.write(f"ended: {experiment.message}")
     for cell in experiment.cells:
         _show_cell(cell, settings=settings, environment=environment, titled=len(experiment.cells) > 1)
     for event in events:
-        console.print(f"{event.wall}  {event.level:<8}{event.text or event.kind}", soft_wrap=True)
+        options.write(f"{event.wall}  {event.level:<8}{event.text or event.kind}", hang=4)
     for cell in experiment.cells:
         for run in cell.runs if log else ():
             if run.log_path:
-                console.print(f"{short_id(run.id)}  log  {shown_path(Path(run.log_path))}", soft_wrap=True)
+                options.write(f"{short_id(run.id)}  log  {shown_path(Path(run.log_path))}")
             for row in files.get(run.id, ()):
-                console.print(f"{short_id(run.id)}  {row.kind}  {shown_path(Path(row.path))}", soft_wrap=True)
+                options.write(f"{short_id(run.id)}  {row.kind}  {shown_path(Path(row.path))}")
 
 
-def _follow(database: Path, text: str, ui: options.UI, json: bool) -> None:
-    from harness.cli.running import alive
-    from harness.errors import UsageError
+def _follow(database: Path, text: str | None, ui: options.UI, json: bool) -> None:
+    from harness.cli.running import running_id
     from harness.execution.launch import attach
-    from harness.store.queries import Store
 
-    face = choose_face(ui)
-    living = alive()
-    matching = [identifier for identifier in living if len(text) >= 3 and identifier.startswith(text)]
-    if len(matching) == 1:
-        identifier = matching[0]
-    else:
-        with Store(database) as store:
-            identifier = store.resolve(text, ("experiment",))[1]
-    if identifier not in living:
-        raise UsageError(
-            f"experiment {short_id(identifier)} does not run now", hint="bench list --running shows what does"
-        )
-    with attach(identifier) as attachment:
-        last = follow(attachment, face)
+    face = choose_face(ui, json=json)
+    with attach(running_id(text, database)) as attachment:
+        last = watch(attachment, face)
     report(last, Path(last.database), face=face, json=json)
 
 
@@ -107,13 +101,17 @@ def _narrowed(experiment: ExperimentRecord, kind: str, identifier: str) -> Exper
 
 
 def _show_cell(cell: CellRecord, *, settings: bool, environment: bool, titled: bool) -> None:
-    from harness.report.terminal import cell_details, print_table, settings_table
+    from harness.report.tables import print_table, settings_table
+    from harness.report.terminal import cell_details
 
     console = options.out()
     console.print()
     if titled:
         console.print(f"{cell.label or cell.workload}  (cell {short_id(cell.id)})", style="bold")
-    console.print(cell_details(cell))
+    for place, table in enumerate(cell_details(cell)):
+        if place:
+            console.print()
+        print_table(console, table)
     if settings:
         console.print()
         rows = [*cell.settings.items(), *cell.params.items()]
@@ -125,4 +123,4 @@ def _show_cell(cell: CellRecord, *, settings: bool, environment: bool, titled: b
             run = next(run for run in cell.runs if run.environment_hash == digest)
             console.print(f"\nenvironment {digest[:12]}")
             for key, value in sorted(flatten(run.environment).items()):
-                console.print(f"  {key} = {value}", soft_wrap=True)
+                options.write(f"  {key} = {value}", hang=4)

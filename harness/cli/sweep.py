@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_origin
 import typer
 
 from harness.api import Description
-from harness.cli import layers, options
+from harness.cli import complete, layers, options
 from harness.cli.flags import all_settings, with_signature
 from harness.cli.run import signature, split, start
 from harness.errors import UsageError, did_you_mean
@@ -28,6 +28,7 @@ _OVER = Annotated[
         metavar="KEY=A,B,…",
         help="a setting and its values; repeatable, every combination is a cell. Values that hold commas are parted by "
         "semicolons: top_mlp=512,256,1;256,1",
+        autocompletion=complete.assignments,
         rich_help_panel=options.WHAT,
     ),
 ]
@@ -49,6 +50,7 @@ def make_sweep(registry: Registry) -> Callable[[Description], Callable[..., Any]
         def sweep(**values: Any) -> None:
             over, in_order = values.pop("over"), values.pop("in_order")
             given, flags = split(values, description)
+            layers.warn_of_strays(all_settings(description))
             specs = cells(registry, description, over or (), given, flags)
             start(specs, given, command="sweep", interleave=not in_order, share_keys=share_keys(description, specs))
 

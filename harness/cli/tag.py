@@ -6,11 +6,16 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import options
+from harness.cli import complete, options
 from harness.errors import UsageError
 from harness.ids import short_id
 
-_Thing = Annotated[str, typer.Argument(metavar="ID", help="an experiment: id, @latest, a tag, other.db::ID")]
+_Thing = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="an experiment: id, @latest, a tag, other.db::ID", autocompletion=complete.things
+    ),
+]
 _Tags = Annotated[list[str] | None, typer.Argument(metavar="[TAG…]", help="tags to add; none lists those it has")]
 _Remove = Annotated[list[str] | None, typer.Option("--remove", metavar="TAG", help="take this tag off; repeatable")]
 

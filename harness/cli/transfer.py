@@ -43,8 +43,7 @@ def _copy(source: Path, target: Path, things: list[str]) -> None:
     if not chosen:
         raise UsageError(f"{source} holds no experiment to copy")
     copied = copy_experiments(source, target, chosen)
-    options.talk().print(
+    options.say(
         f"{copied} of {len(chosen)} experiments copied to {shown_path(target)}"
         + ("" if copied == len(chosen) else "; the others are there already"),
-        soft_wrap=True,
     )

@@ -1,14 +1,16 @@
 """Launches a plan, shows it until it is over, and prints its result.
 
 The experiment lives in a process of its own. Ctrl-C here asks it to finish its window, a second one to kill its
-workers; a terminal that is closed leaves it running, and `bench show ID --follow` finds it again.
+workers; a terminal that is closed leaves it running, and `bench dashboard` or `bench show ID --follow` find it again.
+Who only watches leaves with Ctrl-C and stops nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import os
 import sys
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -29,7 +31,7 @@ class Watcher(Protocol):
 
     def update(self, snapshot: Snapshot) -> None: ...
 
-    def note(self, text: str) -> None: ...
+    def note(self, text: str, *, instead_of: str = "") -> None: ...
 
 
 class SilentFace:
@@ -38,17 +40,36 @@ class SilentFace:
     def update(self, snapshot: Snapshot) -> None:
         return None
 
-    def note(self, text: str) -> None:
-        options.talk().print(text)
+    def note(self, text: str, *, instead_of: str = "") -> None:
+        options.say(text)
 
 
-def choose_face(asked: options.UI) -> Face:
-    """`auto` is plain. UnavailableError for the dashboard."""
+def choose_face(asked: options.UI, *, json: bool = False) -> Face:
+    """`auto` is the dashboard where somebody sits at a terminal, else plain. UnavailableError where it cannot be shown.
+
+    With --json, stdout belongs to the document, so `auto` is plain.
+    """
+    if asked == "auto":
+        return "plain" if json or why_no_dashboard() is not None or os.environ.get("CI") else "dashboard"
     if asked == "dashboard":
-        raise UnavailableError(
-            "the live dashboard is not built yet", hint="--ui plain shows the same experiment in lines"
-        )
-    return "plain" if asked == "auto" else asked
+        why = why_no_dashboard()
+        if why is not None:
+            raise UnavailableError(
+                f"the dashboard cannot be shown: {why}", hint="--ui plain shows the same experiment in lines"
+            )
+    return asked
+
+
+def why_no_dashboard() -> str | None:
+    """What is missing for it, in words; None where it can be shown."""
+    if importlib.util.find_spec("textual") is None:
+        return "textual is not installed"
+    for name, stream in (("input", sys.stdin), ("output", sys.stdout)):
+        if stream is None or not stream.isatty():
+            return f"standard {name} is no terminal"
+    if os.environ.get("TERM", "") in ("", "dumb"):
+        return f"a terminal of type {os.environ.get('TERM', '')!r} cannot place its cursor"
+    return None
 
 
 def carry_out(plan: Plan, *, json: bool) -> None:
@@ -61,7 +82,9 @@ def carry_out(plan: Plan, *, json: bool) -> None:
 
 
 def follow(attachment: Attachment, face: Face) -> Snapshot:
-    """Shows an experiment until it is over; the last snapshot."""
+    """Shows an experiment until it is over; the last snapshot. Ends in typer.Exit where the person detaches."""
+    if face == "dashboard":
+        return _in_dashboard(attachment)
     with _watcher(face) as watcher:
         interruptions = 0
         while True:
@@ -75,9 +98,44 @@ def follow(attachment: Attachment, face: Face) -> Snapshot:
                 _interrupt(attachment, watcher, interruptions)
 
 
+def watch(attachment: Attachment, face: Face) -> Snapshot:
+    """Shows somebody else's experiment until it is over; the last snapshot. Ctrl-C leaves it running (exit 130)."""
+    if face == "dashboard":
+        return _in_dashboard(attachment)
+    short = short_id(attachment.experiment_id)
+    with _watcher(face) as watcher:
+        watcher.note(f"Ctrl-C leaves it running; bench stop {short} ends it after its window")
+        try:
+            for snapshot in attachment.snapshots():
+                watcher.update(snapshot)
+                if snapshot.over:
+                    return snapshot
+        except KeyboardInterrupt:
+            watcher.note(f"experiment {short} goes on; bench show {short} --follow watches it again")
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+    raise AssertionError("the last snapshot of an experiment is `over`")
+
+
+def _in_dashboard(attachment: Attachment) -> Snapshot:
+    from harness.dashboard.show import show
+
+    leaving = show(Path(), attachment=attachment, attended=True)
+    if leaving is None:  # the app itself failed, and has said so
+        return follow(attachment, "plain")
+    last = leaving.last
+    if leaving.detached or last is None or not last.over or last.experiment_id != attachment.experiment_id:
+        short = short_id(attachment.experiment_id)
+        options.talk().print(f"experiment {short} goes on without this terminal: bench dashboard {short}")
+        raise typer.Exit(ExitCode.OK)
+    return last
+
+
 def report(last: Snapshot, database: Path, *, face: Face, json: bool) -> None:
     """The result from the database, on stdout; then the exit code."""
+    if last.forgotten:
+        raise Failed(last, last.exit_code or int(ExitCode.USAGE))
     experiment = stored(database, last.experiment_id)
+    code = last.exit_code if last.exit_code is not None else int(ExitCode.RUN_FAILED)
     if json:
         from harness.report import result_json
 
@@ -85,8 +143,7 @@ def report(last: Snapshot, database: Path, *, face: Face, json: bool) -> None:
     elif face == "none":
         sys.stdout.write(last.experiment_id + "\n")
     else:
-        show_panel(experiment, database)
-    code = last.exit_code if last.exit_code is not None else int(ExitCode.RUN_FAILED)
+        show_panel(experiment, database, propose=not code)  # an error has a hint of its own
     if code:
         raise Failed(last, code)
 
@@ -98,17 +155,18 @@ class Failed(BenchError):
         interrupted = code == ExitCode.INTERRUPTED
         short = short_id(last.experiment_id)
         workload = last.cells[0].workload if last.cells else "…"
+        hint = last.hint
+        if hint is None and not last.forgotten:
+            going_on = f"bench run {workload} --resume {short} goes on with it"
+            hint = going_on if interrupted else f"bench show {short} says more"
         super().__init__(
-            last.message or ("interrupted" if interrupted else "a run failed"),
-            hint=f"bench run {workload} --resume {short} goes on with it"
-            if interrupted
-            else f"bench show {short} says more",
-            exit_code=ExitCode(code),
+            last.message or ("interrupted" if interrupted else "a run failed"), hint=hint, exit_code=ExitCode(code)
         )
 
 
-def show_panel(experiment: ExperimentRecord, database: Path) -> None:
+def show_panel(experiment: ExperimentRecord, database: Path, *, propose: bool = True) -> None:
     from harness import references
+    from harness.cli.next_commands import next_commands
     from harness.report.terminal import experiment_panel
 
     console = options.out()
@@ -116,7 +174,7 @@ def show_panel(experiment: ExperimentRecord, database: Path) -> None:
         experiment,
         database=shown_path(database),
         width=console.width,
-        next_commands=next_commands(experiment, first=_count(database) < 2),
+        next_commands=next_commands(experiment, database) if propose else (),
         references=references.load(),
     )
     console.print(panel)
@@ -128,25 +186,6 @@ def stored(database: Path, experiment_id: str) -> ExperimentRecord:
 
     with Store(database) as store:
         return store.experiment(experiment_id)
-
-
-def _count(database: Path) -> int:
-    from harness.store.queries import Store
-
-    with Store(database) as store:
-        return store.count_experiments()
-
-
-def next_commands(experiment: ExperimentRecord, *, first: bool) -> Sequence[str]:
-    """What a person may want to type now. `first`: there is no other experiment to compare with."""
-    short = short_id(experiment.id)
-    if experiment.status not in ("done", "running") and experiment.cells:
-        return (f"bench run {experiment.cells[0].workload} --resume {short}",)
-    if len(experiment.cells) > 1:
-        return (f"bench compare {short}",)
-    if any(run.status == "ok" for cell in experiment.cells for run in cell.runs):
-        return (f"bench show {short}", *(() if first else (f"bench compare @latest~1 {short}",)))
-    return (f"bench show {short}",)
 
 
 def shown_path(path: Path) -> str:
@@ -169,10 +208,10 @@ def _interrupt(attachment: Attachment, watcher: Watcher, times: int) -> None:
         raise typer.Exit(ExitCode.INTERRUPTED)
     try:
         if times == 1:
-            watcher.note("finishing the window… press Ctrl-C again to kill")
+            watcher.note("finishing the window… press Ctrl-C again to kill", instead_of="stopping after the window")
             attachment.send("stop")
         else:
-            watcher.note("killing the workers…")
+            watcher.note("killing the workers…", instead_of="killing the worker")
             attachment.send("kill")
     except BenchError as problem:
         watcher.note(problem.message)

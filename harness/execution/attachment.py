@@ -14,7 +14,7 @@ from harness.execution import wire
 from harness.execution.mirror import Mirror
 from harness.execution.snapshot import Snapshot
 
-Command = Literal["stop", "kill", "skip", "retry"]
+Command = Literal["stop", "finish", "kill", "skip", "retry"]
 _CHUNK = 1 << 16
 
 

@@ -50,7 +50,7 @@ class Experiment:
         devices = [cell.spec.device for cell in self._plan.cells]
         self._watch = Watch(devices, self._worker_pids, self._own_pids)
         self._tools = Tools(setup=setup, view=view, recorder=recorder, watch=self._watch, finished=self._run_finished)
-        self._stopped = False
+        self._stopped = self._finishing = False
         self._fatal: Outcome | None = None
         self._storage: str | None = None
         self.say = self._tools.say
@@ -82,20 +82,22 @@ class Experiment:
 
     @property
     def _over(self) -> bool:
-        return self._stopped or self._fatal is not None or self._storage is not None
+        return self._stopped or self._finishing or self._fatal is not None or self._storage is not None
 
     async def handle(self, request: Mapping[str, Any]) -> str:
         """Carries out a face's command; UsageError where it makes no sense now."""
         command = request.get("command")
         if command == "stop":
             return self.stop()
+        if command == "finish":
+            return self.finish()
         if command == "kill":
             return self.kill()
         if command == "skip":
             return self._skip(request.get("scope", "run"))
         if command == "retry":
             return self._retry(request.get("run"))
-        raise UsageError(f"unknown command {command!r}", hint="commands: stop, kill, skip, retry, detach")
+        raise UsageError(f"unknown command {command!r}", hint="commands: stop, finish, kill, skip, retry, detach")
 
     def stop(self) -> str:
         """Finishes the window, then ends; what was measured until then stays."""
@@ -108,6 +110,18 @@ class Experiment:
             elif self._group is not None:
                 self._group.kill()
         return "stopping after the window; `kill` ends it at once"
+
+    def finish(self) -> str:
+        """Lets the run that is going on end well, then ends the experiment."""
+        current = self._session.current if self._session is not None else None
+        if current is None or self._session is None:
+            return self.stop()
+        if not self._over:
+            self._finishing = True
+            self._view.set_state("stopping")
+            self.say("command", "info", "stopping after this run", current.run.id)
+            self._session.finish()
+        return f"run {short_id(current.run.id)} is the last one; `stop` ends it after its window"
 
     def kill(self) -> str:
         """Ends the worker now."""
@@ -235,12 +249,13 @@ class Experiment:
 
     def _end(self) -> Ending:
         """Closes the books."""
+        cut = self._stopped or (self._finishing and bool(self._queue))
         self._drop(lambda run: True, "the experiment ended before its turn")
         fatal = self._fatal
         if fatal is None and self._outcomes and all(outcome.fatal for _, outcome in self._outcomes):
             fatal = self._outcomes[0][1]
         planned = len({(run.cell_id, run.repeat) for run in self._view.runs.values()})
-        return ending(self._outcomes, planned=planned, stopped=self._stopped, fatal=fatal, storage=self._storage)
+        return ending(self._outcomes, planned=planned, stopped=cut, fatal=fatal, storage=self._storage)
 
     def tick(self) -> None:
         """Limits and estimates, before faces are told."""

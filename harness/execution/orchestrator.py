@@ -172,7 +172,13 @@ class _House:
         await asyncio.to_thread(self._writer.close)
         if forgotten and not self._plan.resumed:
             await asyncio.to_thread(self._forget)
-        self._view.set_state(ending.status, message=ending.message, exit_code=int(ending.exit_code))
+        self._view.set_state(
+            ending.status,
+            message=ending.message,
+            hint=ending.hint,
+            exit_code=int(ending.exit_code),
+            forgotten=forgotten and not self._plan.resumed,
+        )
         await self._server.close()
         return ending, kept
 

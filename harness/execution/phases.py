@@ -27,6 +27,7 @@ WARMUP_WINDOW_S = 0.2  # long enough that one scheduler slice (4 ms) is 2 % of i
 WARMUP_WINDOWS = 4  # this many windows in a row must agree
 WARMUP_SPREAD = 0.05  # within this share of their median
 WARMUP_SHARE = 0.2  # and it may cost at most this share of a run whose length is known
+EVALUATIONS_PER_EPOCH = 20  # of a run with a target; MLPerf Training's DLRM evaluates every 5 % of an epoch
 _NS = 1e-9
 
 
@@ -35,6 +36,7 @@ class _Piece:
     """Work between two device events, not yet known to be finished."""
 
     samples: int
+    total: int  # samples of the run at its end
     begin: DeviceEvent
     end: DeviceEvent
 
@@ -42,24 +44,25 @@ class _Piece:
 class WindowCutter:
     """Cuts windows by device events without waiting: a window is sent once its last event is ready."""
 
-    def __init__(self, device: Device, window_s: float, send: Callable[[int, float, bool], None]) -> None:
+    def __init__(self, device: Device, window_s: float, send: Callable[[int, float, bool, int], None]) -> None:
         self._device = device
         self._window_s = window_s * 0.999
         self._send = send
         self._pieces: deque[_Piece] = deque()
         self._begin: DeviceEvent | None = None
         self._samples = 0
+        self._total = 0
         self._seconds = 0.0
 
     def begin(self) -> None:
         """A segment begins."""
         self._begin = self._device.record_event()
 
-    def cut(self, samples: int) -> None:
-        """`samples` were asked for since the last cut or begin."""
+    def cut(self, samples: int, total: int) -> None:
+        """`samples` were asked for since the last cut or begin, `total` since the run began."""
         assert self._begin is not None
         end = self._device.record_event()
-        self._pieces.append(_Piece(samples, self._begin, end))
+        self._pieces.append(_Piece(samples, total, self._begin, end))
         self._begin = end
         self._collect(wait=False)
 
@@ -68,16 +71,17 @@ class WindowCutter:
         self._begin = None
         self._collect(wait=True)
         if last and self._samples:
-            self._send(self._samples, self._seconds, True)
+            self._send(self._samples, self._seconds, True, self._total)
             self._samples, self._seconds = 0, 0.0
 
     def _collect(self, *, wait: bool) -> None:
         while self._pieces and (wait or self._pieces[0].end.ready()):
             piece = self._pieces.popleft()
             self._samples += piece.samples
+            self._total = piece.total
             self._seconds += piece.end.seconds_since(piece.begin)
             if self._seconds >= self._window_s:
-                self._send(self._samples, self._seconds, False)
+                self._send(self._samples, self._seconds, False, self._total)
                 self._samples, self._seconds = 0, 0.0
 
 
@@ -104,7 +108,8 @@ class Measurement:
         self._measured_s = 0.0
         self._window_index = 0
         self._done = False
-        self._next_evaluation = self._settings.evaluate_every or _NEVER
+        self._evaluate_every = self._settings.evaluate_every
+        self._next_evaluation = _NEVER
         self._next_checkpoint = self._settings.checkpoint_every or _NEVER
         self._cutter = WindowCutter(self._device, self._settings.window_s, self._send_window)
         self._phase_s: dict[str, float] = {}
@@ -117,6 +122,7 @@ class Measurement:
             if resumed is not None:
                 self._restore(resumed)
             self._workload.synchronize()
+        self._plan_evaluations()
         self._describe_work()
         if self._spec.mode_kind == "driven":
             self._drive()
@@ -130,6 +136,18 @@ class Measurement:
         if self._settings.checkpoint or (self._settings.checkpoint_every and self._context.should_stop()):
             self._checkpoint()
         self._report()
+
+    def _plan_evaluations(self) -> None:
+        """A target needs evaluations: every twentieth of an epoch, as MLPerf does, where nobody says otherwise."""
+        size = self._workload.epoch_samples()
+        if self._target is not None and self._evaluate_every is None:
+            if not size:
+                raise RunFailed(
+                    "a target needs evaluations on the way, and the size of an epoch is not known here",
+                    hint="say how often: --evaluate-every SAMPLES",
+                )
+            self._evaluate_every = max(1, size // EVALUATIONS_PER_EPOCH)
+        self._next_evaluation = _next_multiple(self._samples, self._evaluate_every)
 
     def _describe_work(self) -> None:
         work = self._workload.work_per_step()
@@ -174,6 +192,7 @@ class Measurement:
                 phase="warmup",
                 index=self._window_index,
                 window_samples=self._samples - samples,
+                total=self._samples,
                 seconds=seconds,
                 partial=over,
             )
@@ -249,8 +268,8 @@ class Measurement:
             ):
                 continue
             now = clock()
-            self._cutter.cut(samples - cut_samples)
             self._count(taken, steps - cut_steps, samples - cut_samples)
+            self._cutter.cut(samples - cut_samples, self._samples)
             cut_samples, cut_steps = samples, steps
             self._done = (
                 taken.done
@@ -281,12 +300,10 @@ class Measurement:
         """Evaluation and checkpoints, outside the clock unless the timing scope says otherwise."""
         begun = time.perf_counter()
         if self._samples >= self._next_evaluation and not self._done:
-            every = self._settings.evaluate_every or _NEVER
-            self._next_evaluation = (self._samples // every + 1) * every
+            self._next_evaluation = _next_multiple(self._samples, self._evaluate_every)
             self._evaluate_validation()
         if self._samples >= self._next_checkpoint and not self._done:
-            every = self._settings.checkpoint_every or _NEVER
-            self._next_checkpoint = (self._samples // every + 1) * every
+            self._next_checkpoint = _next_multiple(self._samples, self._settings.checkpoint_every)
             self._checkpoint()
         if not self._pause_for_evaluation:
             self._measured_s += time.perf_counter() - begun
@@ -365,7 +382,6 @@ class Measurement:
         self._samples = state["harness"]["samples"]
         self._epochs = state["harness"]["epochs"]
         self._epoch_begun = state["harness"]["epoch_begun"]
-        self._next_evaluation = _next_multiple(self._samples, self._settings.evaluate_every)
         self._next_checkpoint = _next_multiple(self._samples, self._settings.checkpoint_every)
         self._stamp()
 
@@ -425,7 +441,7 @@ class Measurement:
         due = min(self._next_evaluation, self._next_checkpoint, self._planned_samples() or _NEVER)
         return max(1, due - self._samples)
 
-    def _send_window(self, samples: int, seconds: float, partial: bool) -> None:
+    def _send_window(self, samples: int, seconds: float, partial: bool, total: int) -> None:
         loss = None if self._device.capabilities.asynchronous and not partial else self._workload.training_loss()
         if loss is not None and not math.isfinite(loss):
             raise RunFailed(
@@ -436,6 +452,7 @@ class Measurement:
             phase="measure",
             index=self._window_index,
             window_samples=samples,
+            total=total,
             seconds=seconds,
             loss=loss,
             partial=partial,

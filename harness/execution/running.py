@@ -169,7 +169,7 @@ class RunInProgress:
             samples=event["window_samples"],
             seconds=event["seconds"],
             loss=_float(event.get("loss")),
-            so_far=event.samples,
+            so_far=_total(event),
             labels={"rank": str(rank)} if ranks > 1 else {},
         )
         parts = self._windows.setdefault((event["phase"], event["index"]), [])
@@ -185,6 +185,7 @@ class RunInProgress:
             sum(part["window_samples"] for part in parts),
             max(part["seconds"] for part in parts),
             next((loss for part in parts if (loss := _float(part.get("loss"))) is not None), None),
+            sum(_total(part) for part in parts),
         )
         self.view.update(self.run.id, throughput=self.tally.throughput_so_far())
         if not self._told_progress and event["phase"] == "measure" and self.phase == "measure":
@@ -287,3 +288,9 @@ class RunInProgress:
 
 def _float(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _total(window: Event) -> int:
+    """Samples of the rank at the window's end: an asynchronous device tells of a window when more were asked for."""
+    told = window.get("total")
+    return told if isinstance(told, int) else window.samples

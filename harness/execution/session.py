@@ -60,6 +60,7 @@ class Session:
         self._carried: list[str] = []  # the runs that this worker began
         self._ended_by: Outcome | None = None  # why we ended the worker ourselves
         self._garbage = 0
+        self._finishing = False
         self._skip_at: float | None = None
         self._stop_at: float | None = None
 
@@ -88,6 +89,10 @@ class Session:
         """Asks the worker to finish its window and leave."""
         self._stop_at = self._stop_at or time.monotonic()
         self.group.send({"type": "stop"})
+
+    def finish(self) -> None:
+        """The current run is the last one: a worker that carries several leaves behind it."""
+        self._finishing = True
 
     def skip(self) -> None:
         """Asks the worker to leave the current run."""
@@ -173,6 +178,8 @@ class Session:
         else:
             self._finish(OK)
         self._skip_at = None
+        if self._finishing and self.waiting:
+            self.stop()
 
     def _outcome(self, ends: Sequence[RankEnd], kills: int | None) -> Outcome:
         """How the current run ended, now that its worker is gone."""

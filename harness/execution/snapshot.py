@@ -29,6 +29,7 @@ class WindowView:
     samples: int  # in the window
     seconds: float
     loss: float | None = None
+    total: int | None = None  # samples of the run at the window's end, warm-up counted
 
     @property
     def rate(self) -> float:
@@ -110,7 +111,9 @@ class Snapshot:
     eta_s: float | None = None
     waiting_for: str | None = None
     message: str | None = None  # why it ended, in one sentence
+    hint: str | None = None
     exit_code: int | None = None  # set once it is over
+    forgotten: bool = False  # it was wrong input: nothing was measured, and nothing is in the database
     current_run: str | None = None
     cells: tuple[CellView, ...] = ()
     lines: tuple[LineView, ...] = ()

@@ -14,6 +14,7 @@ from harness.store.records import RunStatus
 
 FATAL_KINDS = ("usage", "data", "unavailable")  # errors that would hit every repeat alike
 _FAILURE_CODES = {"usage": ExitCode.USAGE, "data": ExitCode.USAGE, "unavailable": ExitCode.UNAVAILABLE}
+_ENDED: Mapping[str, str] = {"timeout": "timed out", "interrupted": "was interrupted", "lost": "was lost"}
 ExperimentStatus = Literal["done", "failed", "interrupted"]
 
 
@@ -85,6 +86,7 @@ class Ending:
     status: ExperimentStatus
     exit_code: ExitCode
     message: str
+    hint: str | None = None
 
 
 def ending(
@@ -107,13 +109,15 @@ def ending(
     if stopped and good < planned:
         return Ending("interrupted", ExitCode.INTERRUPTED, f"stopped after {good} of {runs}")
     if fatal is not None:
-        return Ending("failed", fatal.exit_code, _sentence(fatal))
+        return Ending("failed", fatal.exit_code, str(fatal.reason), fatal.hint)
     bad = [outcome for outcome in last.values() if outcome.status not in ("ok", "skipped")]
     if bad:
         codes = {outcome.exit_code for outcome in bad}
         code = codes.pop() if len(codes) == 1 and not good else ExitCode.RUN_FAILED
         if planned == 1:
-            return Ending("failed", code, f"the run {bad[0].status}: {_sentence(bad[0])}")
+            return Ending(
+                "failed", code, f"the run {_ENDED.get(bad[0].status, bad[0].status)}: {bad[0].reason}", bad[0].hint
+            )
         return Ending("failed", code, f"{len(bad)} of {runs} did not end well; the first: {_sentence(bad[0])}")
     skipped = planned - good
     return Ending("done", ExitCode.OK, f"{runs} done" if not skipped else f"{good} of {runs} done, {skipped} skipped")

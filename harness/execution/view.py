@@ -88,6 +88,8 @@ class LiveView:
         self.eta_s: float | None = None
         self.waiting_for: str | None = None
         self.message: str | None = None
+        self.hint: str | None = None
+        self.forgotten = False
         self.exit_code: int | None = None
         self.current_run: str | None = None
         self._telemetry: dict[str, Any] = {}
@@ -116,10 +118,13 @@ class LiveView:
         *,
         waiting_for: str | None = None,
         message: str | None = None,
+        hint: str | None = None,
         exit_code: int | None = None,
+        forgotten: bool = False,
     ) -> None:
         self.state, self.waiting_for = state, waiting_for
         self.message = message or self.message
+        self.hint, self.forgotten = hint or self.hint, forgotten
         self.exit_code = exit_code
         if exit_code is not None:
             self.eta_s = None
@@ -144,7 +149,15 @@ class LiveView:
         self.touch()
 
     def window(
-        self, run_id: str, phase: str, index: int, at_s: float, samples: int, seconds: float, loss: float | None
+        self,
+        run_id: str,
+        phase: str,
+        index: int,
+        at_s: float,
+        samples: int,
+        seconds: float,
+        loss: float | None,
+        total: int | None = None,
     ) -> None:
         self._window_number += 1
         self.runs[run_id].windows.append(
@@ -157,6 +170,7 @@ class LiveView:
                 samples=samples,
                 seconds=seconds,
                 loss=loss,
+                total=total,
             )
         )
         self.touch(run_id)
@@ -186,6 +200,8 @@ class LiveView:
             "eta_s": self.eta_s,
             "waiting_for": self.waiting_for,
             "message": self.message,
+            "hint": self.hint,
+            "forgotten": self.forgotten,
             "exit_code": self.exit_code,
             "current_run": self.current_run,
             "telemetry": self._telemetry,

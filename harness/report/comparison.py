@@ -29,6 +29,7 @@ SCHEMA = 1
 WIDE = 112  # columns from which the interval is drawn too
 MOST_INFO = 8  # metrics of role `info` that a terminal shows; the other formats have them all
 _STRIP = 23
+_NAME = 32  # columns of a metric's name that other columns leave it
 
 _STYLES = {"better": "bold green", "worse": "bold red", "same": "bold cyan", "inconclusive": "bold yellow", None: "dim"}
 _SIGNS = {"better": "▲", "worse": "▼", "same": "=", "inconclusive": "?", None: " "}
@@ -166,7 +167,8 @@ def _side_text(side: SideSummary) -> str:
 
 def _metric_table(comparison: Comparison, most_info: int, *, wide: bool) -> Table:
     table = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False)
-    table.add_column("metric", overflow="fold", min_width=16)
+    longest = max((len(metric.key) for metric in _shown(comparison, most_info)), default=0)
+    table.add_column("metric", overflow="fold", min_width=min(max(longest, 16), _NAME))
     table.add_column("A", justify="right", no_wrap=True, style="cyan")
     table.add_column(comparison.b.letter, justify="right", no_wrap=True, style="magenta")
     table.add_column(_change_heading(comparison), overflow="fold")

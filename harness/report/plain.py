@@ -6,6 +6,7 @@ long set-up is; elsewhere nothing ever moves the cursor.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -15,8 +16,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from harness.analysis.words import counted
 from harness.execution.snapshot import CellView, LineView, MetricView, RunView, Snapshot, WindowView
 from harness.ids import short_id
+from harness.report.lines import say
 from harness.report.numbers import amount, clock, duration
 from harness.report.quantity import split_quantity
 
@@ -36,7 +39,8 @@ class PlainFace:
         self._phase: str | None = None
         self._told_tenths = 0
         self._told_waiting: str | None = None
-        self._ended: set[str] = set()
+        self._noted: set[str] = set()
+        self._ended: dict[str, str] = {}  # run id -> the reason that was told
         self._live: Live | None = None
 
     def __enter__(self) -> PlainFace:
@@ -55,26 +59,40 @@ class PlainFace:
         """Prints what this snapshot has beyond the last."""
         if not self._started:
             self._started = True
-            self._say(_opening(snapshot))
+            self._say(_opening(snapshot), hang=2)
         if snapshot.waiting_for and snapshot.waiting_for != self._told_waiting:
-            self._say(Text(f"waiting for {snapshot.waiting_for}", style="yellow"))
+            self._say(Text(f"waiting for {snapshot.waiting_for}", style="yellow"), hang=2)
         self._told_waiting = snapshot.waiting_for
         many = sum(cell.repeats for cell in snapshot.cells)
         ordinal = 0
         for cell, run in _in_order(snapshot):
-            if run.status == "pending":
+            if run.status == "pending" or _never_begun(run):
                 continue
             ordinal += 1
             if run.id not in self._ended:
                 self._one_run(cell, run, ordinal, many, snapshot)
+        self._not_begun(snapshot)
         for line in snapshot.lines:
-            self._one_line(line)
+            if snapshot.waiting_for and snapshot.waiting_for in line.text:
+                self._last_line = max(self._last_line, line.number)  # told above
+            else:
+                self._one_line(line)
         if self._live is not None:
             self._live.update(_status(snapshot), refresh=True)
 
-    def note(self, text: str) -> None:
-        """A sentence of the face itself, such as what Ctrl-C did."""
-        self._say(Text(text, style="yellow"))
+    def note(self, text: str, *, instead_of: str = "") -> None:
+        """A sentence of the face itself, such as what Ctrl-C did. `instead_of`: a line that need not come any more."""
+        self._noted.add(instead_of)
+        self._say(Text(text, style="yellow"), hang=2)
+
+    def _not_begun(self, snapshot: Snapshot) -> None:
+        """One line for all the runs that were skipped before they had begun, for each reason."""
+        news = [run for cell in snapshot.cells for run in cell.runs if _never_begun(run) and run.id not in self._ended]
+        counts = Counter(run.reason or "" for run in news)
+        self._ended.update({run.id: run.reason or "" for run in news})
+        for reason, count in counts.items():
+            text = Text(f"{counted(count, 'run')} not begun", style="yellow")
+            self._say(text.append(f": {reason}" if reason else "", style="default"), hang=2)
 
     def _one_run(self, cell: CellView, run: RunView, ordinal: int, many: int, snapshot: Snapshot) -> None:
         if run.id != self._run:
@@ -83,7 +101,7 @@ class PlainFace:
         for window in run.windows:
             if window.number > self._last_window:
                 self._last_window = window.number
-                self._say(_window_line(window, _samples_until(run, window), run))
+                self._say(_window_line(window, run))
         if run.phase != self._phase:
             self._phase, self._told_tenths = run.phase, 0
         windowed = run.phase in ("warmup", "measure")
@@ -93,22 +111,26 @@ class PlainFace:
                 self._told_tenths = tenths
                 self._say(Text(f"  {run.phase or 'setup':<9} {100 * done:.0f} % {_progress_text(run)}", style="dim"))
         if run.status in _ENDED:
-            self._ended.add(run.id)
-            self._say(_run_ending(run))
+            self._ended[run.id] = run.reason or ""
+            self._say(_run_ending(run), hang=4)
 
     def _one_line(self, line: LineView) -> None:
         if line.number <= self._last_line:
             return
         self._last_line = line.number
-        if line.level == "error" and line.run_id in self._ended:
+        told = self._ended.get(line.run_id or "")
+        if told is not None and (line.level == "error" or (told and told in line.text)):
             return  # the end of the run has said it
+        if line.text in self._noted:
+            return
         if line.level == "info":
-            self._say(Text(f"  {line.text}", style="dim"))
+            self._say(Text(f"  {line.text}", style="dim"), hang=4)
         else:
-            self._say(Text(f"  {line.level}: {line.text}", style="yellow" if line.level == "warning" else "bold red"))
+            style = "yellow" if line.level == "warning" else "bold red"
+            self._say(Text(f"  {line.level}: {line.text}", style=style), hang=4)
 
-    def _say(self, text: Text) -> None:
-        self._console.print(text, soft_wrap=True, highlight=False)
+    def _say(self, text: Text, *, hang: int = 0) -> None:
+        say(self._console, text, hang=hang)
 
 
 def _opening(snapshot: Snapshot) -> Text:
@@ -133,11 +155,11 @@ def _run_heading(cell: CellView, run: RunView, ordinal: int, many: int, several:
     return text.append(f"\n{columns}", style="not bold dim")
 
 
-def _window_line(window: WindowView, samples: int, run: RunView) -> Text:
+def _window_line(window: WindowView, run: RunView) -> Text:
     newest = run.windows and window.number == run.windows[-1].number
     left = clock(run.eta_s) if newest and run.eta_s is not None else ""
     loss = f"{window.loss:.4f}" if window.loss is not None else "–"
-    text = Text(f"{clock(window.at_s):>7}  {window.phase:<8}{_short(samples):>9}  ")
+    text = Text(f"{clock(window.at_s):>7}  {window.phase:<8}{_short(window.total):>9}  ")
     text.append(f"{_short(window.rate):>10}", style="bold" if window.phase == "measure" else "dim")
     return text.append(f"  {loss:>8}  {left:>8}".rstrip())
 
@@ -198,9 +220,8 @@ def _short(value: float | None) -> str:
     return split_quantity(None if value is None else float(value), "")[0]
 
 
-def _samples_until(run: RunView, window: WindowView) -> int:
-    """Samples of the run at the end of this window: those after it taken off the newest count."""
-    return run.samples - sum(other.samples for other in run.windows if other.number > window.number)
+def _never_begun(run: RunView) -> bool:
+    return run.status == "skipped" and run.started_at is None
 
 
 def _in_order(snapshot: Snapshot) -> Iterator[tuple[CellView, RunView]]:

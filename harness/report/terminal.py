@@ -6,13 +6,14 @@ before the panel.
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -21,11 +22,11 @@ from harness.analysis import words
 from harness.analysis.statistics import summary
 from harness.ids import short_id
 from harness.report.numbers import brief, duration, share, spread
+from harness.report.tables import Listing, plain_table
 from harness.store.records import CellRecord, ExperimentRecord, MetricRecord, ReferenceRecord, RunRecord
 
 MOST_PUBLISHED = 3
 PANEL_WIDTH = 100  # wider lines are hard to read
-_NO_LIMIT = 10_000  # columns of a table in a file
 _QUALITIES = (
     "auc",
     "gauc",
@@ -38,7 +39,7 @@ _QUALITIES = (
 )
 _KNOWN_BESIDE = {"_bayes": "best possible", "_majority": "majority alone"}
 _COSTS = ("latency_p50_s", "latency_p99_s", "time_to_target_s", "energy_j_per_sample", "memory_peak_bytes")
-_PHASES = (("setup_s", "set-up"), ("compile_s", "compile"), ("warmup_s", "warm-up"), ("measure_s", "measured"),
+_PHASES = (("setup_s", "set-up"), ("compile_s", "prepare"), ("warmup_s", "warm-up"), ("measure_s", "measured"),
            ("evaluate_s", "evaluated"))  # fmt: skip
 _LIMITS = {  # ceilings of harness.api.Device, by the beginning of their names
     "matrix": "matrix products",
@@ -47,6 +48,8 @@ _LIMITS = {  # ceilings of harness.api.Device, by the beginning of their names
     "host_to_device": "copies to the device",
     "disk": "disk reads",
 }
+_HASH = re.compile(r"[0-9a-f]{13,}")
+_SHORTEST_BESIDE_S = 1.0  # a shorter measurement is no throughput to put beside a published one
 _STATUS_STYLES = {"ok": "green", "done": "green", "running": "cyan", "pending": "dim", "skipped": "dim"}
 
 
@@ -93,79 +96,56 @@ def experiment_panel(
     )
 
 
-def cell_details(cell: CellRecord) -> RenderableType:
-    """All runs and every metric of one cell, for `bench show`."""
-    runs = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in ("run", "repeat", "seed", "status", "wall", "contended"):
-        runs.add_column(heading, no_wrap=True, justify="right" if heading in ("repeat", "seed", "wall") else "left")
-    reasons = Table.grid(padding=(0, 2, 0, 0))
-    for run in cell.runs:
-        contended = {True: "yes", False: "no", None: "–"}[run.contended]
-        runs.add_row(
-            short_id(run.id),
-            str(run.repeat),
-            str(run.seed),
-            status_text(str(run.status)),
-            duration(run.wall_s),
-            contended,
-        )
-        if run.reason and run.status != "ok":
-            reasons.add_row(short_id(run.id), Text(run.reason, style="yellow"))
-        if run.contended and run.contention_reason:
-            reasons.add_row(short_id(run.id), Text(f"contended: {run.contention_reason}", style="yellow"))
-    metrics = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    metrics.add_column("metric", no_wrap=True)
-    metrics.add_column("median", justify="right", no_wrap=True)
-    metrics.add_column("interval", no_wrap=True)
-    metrics.add_column("n", justify="right")
-    metrics.add_column("role")
-    metrics.add_column("phase")
+def cell_details(cell: CellRecord) -> tuple[Listing, ...]:
+    """All runs, why some are to be read with care, and every metric of one cell, for `bench show`."""
+    runs = plain_table(
+        ("run", "repeat", "seed", "status", "wall", "contended"),
+        [
+            (
+                short_id(run.id), str(run.repeat), str(run.seed), status_text(str(run.status)), duration(run.wall_s),
+                contended_text(str(run.status), run.contended),
+            )
+            for run in cell.runs
+        ],
+        right=("repeat", "seed", "wall"),
+        fold=(),
+        drop=("seed", "wall"),
+    )  # fmt: skip
+    reasons = plain_table(
+        ("run", "why"),
+        [(short_id(run.id), Text(why, style="yellow")) for run in cell.runs for why in _whys(run)],
+        fold=("why",),
+    )
+    rows = []
     for key, values in by_metric(_ok(cell)).items():
         one = summary(value.value for value in values)
         middle, interval = spread(one.median, one.low, one.high, values[0].unit)
-        metrics.add_row(key, middle, interval, str(one.n), values[0].role, values[0].phase)
-    parts = [runs, *(part for table in (reasons, metrics) if table.row_count for part in (Text(), table))]
-    return Group(*parts)
+        rows.append((key, middle, interval, str(one.n), values[0].role, values[0].phase))
+    metrics = plain_table(
+        ("metric", "median", "interval", "n", "role", "phase"),
+        rows,
+        right=("median", "n"),
+        fold=(),
+        drop=("phase", "role", "interval"),
+    )
+    return tuple(table for table in (runs, reasons, metrics) if table.rows)
 
 
-def settings_table(rows: Iterable[tuple[str, Any, str]]) -> Table:
-    """Key, value and origin of every setting: `--dry-run` and `bench config show`."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("setting", no_wrap=True)
-    table.add_column("value", overflow="fold")
-    table.add_column("origin", overflow="fold")
-    for key, value, origin in rows:
-        table.add_row(
-            key, Text(words.setting_text(value)), Text(origin, style="dim" if origin == "default" else "cyan")
-        )
-    return table
+def contended_text(status: str, contended: bool | None) -> str:
+    """`yes`, `no`, `?` for a run that could not be judged, `–` for one that never ended its measuring."""
+    if contended is None:
+        return "?" if status == "ok" else "–"
+    return "yes" if contended else "no"
 
 
-def plain_table(
-    headings: Sequence[str],
-    rows: Iterable[Sequence[str | Text]],
-    *,
-    right: Sequence[str] = (),
-    fold: Sequence[str] | None = None,
-) -> Table:
-    """A list of things. Columns named in `right` hold numbers; only those in `fold` (all when None) may wrap."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in headings:
-        kept = fold is not None and heading not in fold
-        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold", no_wrap=kept)
-    for row in rows:
-        table.add_row(*(Text(part) if isinstance(part, str) else part for part in row))
-    return table
-
-
-def print_table(console: Console, table: Table) -> None:
-    """As wide as the terminal; as wide as the table where the output goes into a file or a pipe."""
-    if console.is_terminal:
-        console.print(table)
-        return
-    natural = console.measure(table, options=console.options.update(width=_NO_LIMIT)).maximum
-    wide = Console(file=console.file, width=max(console.width, natural), highlight=False, markup=False, emoji=False)
-    wide.print(table)
+def _whys(run: RunRecord) -> Iterator[str]:
+    if run.reason and run.status != "ok":
+        yield run.reason
+    if run.contention_reason:
+        if run.contended:
+            yield f"contended: {run.contention_reason}"
+        elif run.contended is None and run.status == "ok":
+            yield run.contention_reason
 
 
 def by_metric(runs: Sequence[RunRecord]) -> dict[str, list[MetricRecord]]:
@@ -193,7 +173,7 @@ def _cell_rows(experiment: ExperimentRecord, cell: CellRecord) -> list[tuple[Tex
         if values[0].role == "primary":
             add(_label(key), _primary(values, len(runs)))
     if not runs:
-        add("throughput", Text("– no run ended well", style="yellow"))
+        add("throughput", _partial_throughput(cell))
     qualities = [key for key in metrics if _is_quality(key, metrics)]
     for place, key in enumerate(sorted(qualities, key=lambda key: metrics[key][0].role != "gate")):
         add("quality" if place == 0 else "", _quality(key, metrics))
@@ -204,12 +184,15 @@ def _cell_rows(experiment: ExperimentRecord, cell: CellRecord) -> list[tuple[Tex
         add("costs", Text(" · ".join(costs)))
     add("machine limit", _limit(cell, metrics))
     add("contention", _contention(cell.runs))
+    compiled = str(cell.engine.get("compile", "")).startswith("on")
     phases = [
-        f"{name} {_median_text(metrics[key])}" for key, name in _PHASES if key in metrics and _measured(metrics[key])
+        f"{'compile' if key == 'compile_s' and compiled else name} {_median_text(metrics[key])}"
+        for key, name in _PHASES
+        if key in metrics and _measured(metrics[key])
     ]
     if phases:
         add("time of a run", Text(" · ".join(phases)))
-    add("data", _data(cell))
+    add("data", _data(cell, metrics))
     add("engine", _engine(cell.engine))
     if any(run.status != "ok" for run in cell.runs):
         add("runs", _runs_text(cell.runs))
@@ -278,6 +261,17 @@ def _primary(values: Sequence[MetricRecord], runs: int) -> Text:
     return text
 
 
+def _partial_throughput(cell: CellRecord) -> Text:
+    """What the runs that did not end well had measured until then; it counts for nothing else."""
+    partial = [run for run in cell.runs if (metric := run.metric("throughput")) and metric.value is not None]
+    if not partial:
+        return Text("– no run ended well", style="yellow")
+    values = by_metric(partial)["throughput"]
+    middle, _ = spread(summary(value.value for value in values).median, None, None, values[0].unit)
+    statuses = words.listed(list(dict.fromkeys(str(run.status) for run in partial)))
+    return Text.assemble((middle, "bold yellow"), f"  of {words.counted(len(partial), 'run')}, {statuses}: not counted")
+
+
 def _quality(key: str, metrics: Mapping[str, list[MetricRecord]]) -> Text:
     values = metrics[key]
     one = summary(value.value for value in values)
@@ -311,7 +305,9 @@ def _published(cell: CellRecord, references: Sequence[ReferenceRecord]) -> Text 
         and (one.workload, one.mode, one.metric) == (cell.workload, cell.mode, "throughput")
         and one.device_count in (None, 1)
     ][:MOST_PUBLISHED]
-    if not values or not beside or cell.device_kind != "hardware":
+    measured = [metric.value for run in _ok(cell) if (metric := run.metric("measure_s")) and metric.value is not None]
+    short = bool(measured) and statistics.median(measured) < _SHORTEST_BESIDE_S
+    if not values or not beside or short or cell.device_kind != "hardware":
         return None
     ours = statistics.median(values)
     lines = []
@@ -348,37 +344,62 @@ def _limit_name(binding: str) -> str:
 
 
 def _contention(runs: Iterable[RunRecord]) -> Text:
-    ended = [run for run in runs if run.status == "ok"]
-    contended = [run for run in ended if run.contended]
+    """Over every run that was judged, however it ended, and those that ended well and could not be."""
+    ended = [run for run in runs if run.contended is not None or run.status == "ok"]
+    judged = [run for run in ended if run.contended is not None]
+    contended = [run for run in judged if run.contended]
+    unknown = [run for run in ended if run.contended is None]
     if not ended:
         return Text("–", style="dim")
+    why = next((run.contention_reason for run in unknown if run.contention_reason), None)
+    unjudged = f"could not be judged: {_bare(why)}" if why else "could not be judged on this machine"
+    if not judged:
+        return Text(unjudged, style="dim")
     if contended:
         reason = next((run.contention_reason for run in contended if run.contention_reason), None)
-        text = Text(f"{len(contended)} of {words.counted(len(ended), 'run')} contended", style="bold yellow")
-        return text.append(f": {reason}" if reason else "", style="not bold yellow")
-    unknown = sum(run.contended is None for run in ended)
-    if unknown == len(ended):
-        return Text("could not be judged on this machine", style="dim")
-    return Text(f"none seen in {words.counted(len(ended) - unknown, 'run')}")
+        text = Text(f"{len(contended)} of {words.counted(len(judged), 'run')} contended", style="bold yellow")
+        text.append(f": {reason}" if reason else "", style="not bold yellow")
+    else:
+        text = Text(f"none seen in {words.counted(len(judged), 'run')}")
+    return text.append(f"; {len(unknown)} {unjudged}", style="dim") if unknown else text
+
+
+def _bare(reason: str) -> str:
+    """The reason without the words that the panel says itself."""
+    return reason.removeprefix("contention ").removeprefix("could not be judged").lstrip(":, ")
 
 
 def _runs_text(runs: Iterable[RunRecord]) -> Text:
-    every = list(runs)
+    """Each repeat as its last run ended; one that was run again counts once."""
+    last: dict[tuple[str, int], RunRecord] = {}
+    for run in sorted(runs, key=lambda run: run.order_index):
+        if last.get((run.cell_id, run.repeat), run).status != "ok" or run.status == "ok":
+            last[run.cell_id, run.repeat] = run
+    every = list(last.values())
     counts = Counter(str(run.status) for run in every)
     text = Text(", ".join(f"{count} {status}" for status, count in counts.items()))
     reasons = list(dict.fromkeys(run.reason for run in every if run.reason and run.status != "ok"))
     return text.append(": " + "; ".join(reasons[:2]), style="yellow") if reasons else text
 
 
-def _data(cell: CellRecord) -> Text | None:
+def _data(cell: CellRecord, metrics: Mapping[str, list[MetricRecord]]) -> Text | None:
     if not cell.data:
         return None
-    parts = [str(cell.data.get("description") or cell.data.get("path") or cell.data.get("kind") or "")]
+    parts = [str(cell.data.get("description") or cell.data.get("path") or "")]
+    skipped = summary(value.value for value in metrics.get("rows_skipped", ())).median
     if cell.data.get("rows") is not None:
-        parts.append(f"{int(cell.data['rows']):,} rows")
+        left_out = f", {skipped:,.0f} malformed {'row' if skipped == 1 else 'rows'} skipped" if skipped else ""
+        parts.append(f"{int(cell.data['rows']):,} rows{left_out}")
     if cell.data.get("fingerprint"):
-        parts.append(f"{cell.data.get('kind', '')} {str(cell.data['fingerprint'])[:12]}".strip())
+        parts.append(f"{cell.data.get('kind', '')} {_short_hash(str(cell.data['fingerprint']))}".strip())
+    elif not any(parts):
+        parts.append(str(cell.data.get("kind") or ""))
     return Text(" · ".join(part for part in parts if part))
+
+
+def _short_hash(fingerprint: str) -> str:
+    """A hash by its first digits; a fingerprint in words as it is."""
+    return fingerprint[:12] if _HASH.fullmatch(fingerprint) else fingerprint
 
 
 def _engine(engine: Mapping[str, Any]) -> Text | None:

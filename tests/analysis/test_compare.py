@@ -469,6 +469,20 @@ def test_a_reference_compares_by_ratio_with_our_own_interval_and_no_verdict():
     assert comparison.design == "reference"
 
 
+def test_a_reference_s_framework_stands_beside_the_one_we_ran_on():
+    ours = side("A", [(THROUGHPUT, SLOW)], environment={"packages": {"torch": "2.13.0"}})
+    comparison = compare(ours, reference(framework="PyTorch + apex", framework_version="1.8"))
+    assert "framework PyTorch 2.13.0 beside PyTorch + apex 1.8" in comparison.question
+    assert "framework" not in compare(ours, reference(framework="PyTorch", framework_version="2.13.0")).question
+
+
+def test_the_question_to_a_reference_is_not_cut():
+    long = "facebookresearch/dlrm Kaggle configuration, SGD, learning rate 0.1, 1000 steps"
+    comparison = compare(side("A", [(THROUGHPUT, SLOW)]), reference(protocol=long, dataset="Criteo Kaggle " * 5))
+    assert f"beside {long}" in comparison.question
+    assert "…" not in comparison.question
+
+
 def test_a_quality_reference_compares_by_difference():
     published = reference(metric="auc", unit="", value=0.75, kind="difference")
     metric = only(compare(side("A", [(AUC, [0.77, 0.76, 0.78])]), published))
@@ -544,3 +558,11 @@ def test_importing_the_analysis_imports_no_heavy_library():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_qualities_equal_seed_by_seed_are_the_same_without_a_test() -> None:
+    base = [0.71, 0.73, 0.72, 0.74, 0.70]
+    (metric,) = compare(side("A", [(AUC, base)]), side("B", [(AUC, base)])).metrics
+    assert (metric.verdict, metric.estimate, metric.method) == ("same", 0.0, "exact")
+    (other,) = compare(side("A", [(AUC, base)]), side("B", [(AUC, [*base[:4], 0.7001])])).metrics
+    assert other.verdict == "inconclusive"

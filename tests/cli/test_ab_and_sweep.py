@@ -73,7 +73,7 @@ def test_ab_sides_are_stronger_than_what_holds_for_both(bench: Bench) -> None:
         (["batch=1", "batch=2"], "which workload?"),
         (["bacth=1", "batch=2", "--workload", "dlrm"], "A: unknown key 'bacth'"),
         (["batch=1", "--bacth 2", "--workload", "dlrm"], "B: unknown flag '--bacth'"),
-        (["repeats=3", "batch=2", "--workload", "dlrm"], "A has repeats 3 and B 5"),
+        (["repeats=3", "batch=2", "--workload", "dlrm"], "A has repeats 3 and B 6"),
         (["nosuch", "batch=2"], "unknown profile 'nosuch'"),
     ],
 )

@@ -54,10 +54,10 @@ def test_bad_usage_is_one_sentence_and_exit_2(bench: Bench, arguments: list[str]
     assert not Path("results.db").exists()
 
 
-def test_the_dashboard_says_that_it_is_not_built_yet(bench: Bench) -> None:
+def test_the_dashboard_needs_a_terminal(bench: Bench) -> None:
     result = bench("run", "dlrm", "--ui", "dashboard")
     assert result.code == 5
-    assert "the live dashboard is not built yet" in result.err
+    assert "the dashboard cannot be shown: standard input is no terminal" in result.err
     assert not Path("results.db").exists()
 
 

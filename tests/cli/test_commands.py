@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -216,3 +219,131 @@ def test_rerun_plans_the_same_spec_again(example: Path) -> None:
     assert differences(
         {"cpu": {"model": "a"}, "os": {"kernel": "1"}}, {"cpu": {"model": "b"}, "os": {"kernel": "1"}}
     ) == [("cpu.model", "a", "b")]
+
+
+def _on_a_terminal(bench: Bench, monkeypatch: pytest.MonkeyPatch, width: int, *arguments: str) -> list[str]:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    result = bench(*arguments)
+    assert result.code == 0, result.err
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in result.out.splitlines()]
+
+
+def test_list_in_80_columns_keeps_the_id_that_other_commands_need(
+    bench: Bench, db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = _on_a_terminal(bench, monkeypatch, 80, "list", "--limit", "1000")
+    assert max(map(len, lines)) <= 80
+    heading = " ".join(lines[:2])
+    for name in ("experiment", "label", "status", "throughput"):
+        assert name in heading
+    busy = json.loads(bench("show", "busy", "--json").out)["experiment"]
+    assert any(line.startswith(busy[:6]) and " ok *" in line for line in lines)
+
+
+def test_references_in_80_columns_keep_their_whole_names(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {one["name"] for one in json.loads(bench("list", "--references", "--json").out)["references"]}
+    lines = _on_a_terminal(bench, monkeypatch, 80, "list", "--references")
+    assert max(map(len, lines)) <= 80
+    assert {line.split()[0] for line in lines[2:]} == names
+
+
+def test_tables_in_a_pipe_have_no_trailing_blanks(bench: Bench, db: str) -> None:
+    for arguments in (("list",), ("list", "--references"), ("run", "dlrm", "--dry-run"), ("profiles",)):
+        lines = bench(*arguments).out.splitlines()
+        assert lines
+        assert not any(line.endswith(" ") for line in lines)
+        assert max(map(len, lines)) <= 120
+
+
+def test_no_word_of_a_dry_run_is_broken_in_80_columns(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = _on_a_terminal(bench, monkeypatch, 80, "run", "dlrm", "--dry-run")
+    assert max(map(len, lines)) <= 80
+    line = next(line for line in lines if line.startswith("cardinalities"))
+    assert line.split()[-1] == "default"
+
+
+def test_a_refusal_names_the_data_seeds_where_they_are_the_cause(bench: Bench, db: str) -> None:
+    from harness.analysis.compare import Side
+    from harness.cli.compare import _explained
+    from harness.errors import NothingCompared
+    from harness.store.queries import Store
+
+    with Store(Path(db)) as store:
+        one = store.experiment(store.resolve("baseline", ("experiment",))[1])
+    ours = Side(name="A", experiment=one, cell=dataclasses.replace(one.cells[0], data={"kind": "generated"}))
+    other = dataclasses.replace(ours, experiment=dataclasses.replace(one, data_seed=one.data_seed + 5))
+    refused = NothingCompared("no", hint="--force compares anyway", details=["data.fingerprint (identity): A x, B y"])
+    told = _explained(refused, ours, [other])
+    assert f"data_seed {one.data_seed} against {one.data_seed + 5}" in told.details[0]
+    assert f"--data-seed {one.data_seed}" in (told.hint or "")
+    assert _explained(refused, ours, [ours]) is refused
+    assert _explained(NothingCompared("no", details=["mode (identity): …"]), ours, [other]).details == (
+        "mode (identity): …",
+    )
+
+
+def test_the_next_command_is_one_that_is_answered(bench: Bench, db: str) -> None:
+    from harness.cli.next_commands import next_commands
+    from harness.store.queries import Store
+
+    with Store(Path(db)) as store:
+        every = [store.experiment(one.id) for one in store.list_experiments(limit=None)]
+    compared = 0
+    for one in every[:12]:
+        for command in next_commands(one, Path(db)):
+            words = shlex.split(command)
+            if words[1] == "compare":
+                compared += 1
+                result = bench(*words[1:])
+                assert result.code == 0, (command, result.err)
+    assert compared
+
+
+def test_the_next_command_names_a_database_that_is_not_the_usual_one(example: Path) -> None:
+    from harness.cli.next_commands import next_commands
+    from harness.store.queries import Store
+
+    with Store(example) as store:
+        one = store.experiment(store.resolve("baseline", ("experiment",))[1])
+    assert all(command.endswith(f" --db {example}") for command in next_commands(one, example))
+
+
+def test_one_wrong_profile_is_not_called_several(bench: Bench) -> None:
+    Path("bad.toml").write_text('[run]\nworkload = "dlrm"\n[workload.dlrm]\nbacth = 3\n')
+    assert "the profile cannot be used" in bench("profiles", "check", "bad.toml").err
+    assert "1 of 2 profiles cannot be used" in bench("profiles", "check", "bad.toml", "demo").err
+
+
+def test_a_hint_on_columns_names_each_once(bench: Bench, db: str) -> None:
+    hint = bench("list", "--columns", "xyzzy").err.split("known: ")[1]
+    known = [name.strip() for name in " ".join(hint.split()).split(",")]
+    assert len(known) == len(set(known))
+    assert "auc" in known
+
+
+def test_variables_that_are_no_setting_are_warned_of_on_stderr(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_BACTH", "3")
+    monkeypatch.setenv("BENCH_XYZZY", "3")
+    result = bench("run", "dlrm", "--dry-run", "--json")
+    assert "warning: BENCH_BACTH is set and is no setting; did you mean BENCH_BATCH?" in result.err
+    assert "warning: BENCH_XYZZY is set and is no setting of this workload" in result.err
+    json.loads(result.out)
+
+
+def test_a_wrong_type_is_answered_with_what_is_expected(bench: Bench) -> None:
+    result = bench("run", "dlrm", "--batch", "x")
+    assert result.code == 2
+    assert result.err.splitlines()[1] == "hint: batch takes a whole number, 1 or more, in samples, e.g. 128"
+
+
+def test_seconds_stand_behind_their_default(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    assert "default 10.0 s)" in bench("run", "dlrm", "--help").out
+
+
+def test_a_comparison_in_a_pipe_has_no_trailing_blanks(bench: Bench, db: str) -> None:
+    lines = bench("compare", "batch-size").out.splitlines()
+    assert any("throughput" in line for line in lines)
+    assert not any(line.endswith(" ") for line in lines)

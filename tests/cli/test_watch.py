@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -8,6 +9,7 @@ import pytest
 import typer
 
 from harness.cli import watch
+from harness.dashboard.app import Leaving
 from harness.errors import ExitCode, UnavailableError, UsageError
 from harness.execution.attachment import Attachment
 from harness.execution.snapshot import CellView, Snapshot
@@ -30,6 +32,8 @@ def _snapshot(exit_code: int | None = None, **changes: Any) -> Snapshot:
 
 class FakeAttachment:
     """An experiment that is over once it was told `ends`; each look at it meets one Ctrl-C of the person."""
+
+    experiment_id = "expaaaaaaaaa"
 
     def __init__(self, interruptions: int, refuses: bool = False) -> None:
         self.sent: list[str] = []
@@ -80,6 +84,18 @@ def test_a_third_interrupt_leaves_with_130(capsys: pytest.CaptureFixture[str]) -
     assert left.value.exit_code == ExitCode.INTERRUPTED
 
 
+def test_a_watcher_leaves_with_an_interrupt_and_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    fake = FakeAttachment(1)
+    with pytest.raises(typer.Exit) as left:
+        watch.watch(cast(Attachment, fake), "plain")
+    assert left.value.exit_code == ExitCode.INTERRUPTED
+    assert fake.sent == []
+    err = capsys.readouterr().err
+    assert "Ctrl-C leaves it running; bench stop expaaa" in err
+    assert "bench show expaaa --follow" in err
+    assert watch.watch(cast(Attachment, FakeAttachment(0)), "plain").exit_code == 0
+
+
 def test_a_command_that_is_refused_is_said_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     last, err = _follow(FakeAttachment(1, refuses=True), capsys)
     assert last.over
@@ -108,8 +124,78 @@ def test_the_exit_code_follows_behind_the_result(
     assert "dlrm" in capsys.readouterr().out
 
 
-def test_auto_is_plain_and_the_dashboard_is_refused() -> None:
-    assert watch.choose_face("auto") == "plain"
+class _Terminal:
+    def isatty(self) -> bool:
+        return True
+
+
+def _at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", _Terminal())
+    monkeypatch.setattr("sys.stdout", _Terminal())
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("CI", raising=False)
+
+
+def test_auto_is_the_dashboard_where_somebody_sits_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    _at_a_terminal(monkeypatch)
+    assert watch.choose_face("auto") == "dashboard"
+    assert watch.choose_face("auto", json=True) == "plain"
+    assert watch.choose_face("plain") == "plain"
     assert watch.choose_face("none") == "none"
-    with pytest.raises(UnavailableError):
+    monkeypatch.setenv("CI", "true")
+    assert watch.choose_face("auto") == "plain"
+    assert watch.choose_face("dashboard") == "dashboard"
+
+
+@pytest.mark.parametrize("missing", ["sys.stdin", "sys.stdout", "TERM", "textual"])
+def test_auto_is_plain_and_the_dashboard_is_refused_where_it_cannot_be_shown(
+    monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    _at_a_terminal(monkeypatch)
+    if missing == "TERM":
+        monkeypatch.setenv("TERM", "dumb")
+    elif missing == "textual":
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    else:
+        monkeypatch.setattr(missing, io.StringIO())
+    assert watch.choose_face("auto") == "plain"
+    with pytest.raises(UnavailableError, match="the dashboard cannot be shown"):
         watch.choose_face("dashboard")
+
+
+def _left(monkeypatch: pytest.MonkeyPatch, leaving: Leaving | None) -> None:
+    def show(database: Path, *, attachment: object, attended: bool) -> Leaving | None:
+        assert attended
+        return leaving
+
+    monkeypatch.setattr("harness.dashboard.show.show", show)
+
+
+def _attached() -> Attachment:
+    fake = FakeAttachment(0)
+    fake.experiment_id = "expaaaaaaaaa"  # type: ignore[attr-defined]
+    return cast(Attachment, fake)
+
+
+def test_the_dashboard_hands_the_end_on_to_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    _left(monkeypatch, Leaving(_snapshot(0), detached=False))
+    assert watch.follow(_attached(), "dashboard").exit_code == 0
+
+
+@pytest.mark.parametrize("last", [None, _snapshot(), _snapshot(0, experiment_id="another00000")])
+def test_who_leaves_before_the_end_is_told_how_to_come_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], last: Snapshot | None
+) -> None:
+    _left(monkeypatch, Leaving(last, detached=True))
+    with pytest.raises(typer.Exit) as left:
+        watch.follow(_attached(), "dashboard")
+    assert left.value.exit_code == ExitCode.OK
+    assert "bench dashboard expaaa" in capsys.readouterr().err
+
+
+def test_a_dashboard_that_fails_does_not_end_the_experiment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _left(monkeypatch, None)
+    assert watch.follow(_attached(), "dashboard").exit_code == 0
+    assert "experiment expaaa" in capsys.readouterr().err

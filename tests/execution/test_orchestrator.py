@@ -239,6 +239,23 @@ def test_stop_finishes_the_window_and_keeps_its_throughput(house: House) -> None
     assert [run.status for run in others] == ["skipped", "skipped"]
 
 
+def test_finish_lets_the_run_end_well_and_begins_no_other(house: House) -> None:
+    attachment = house.launch(house.plan(repeats=3, setup_s=0.5))
+    until(attachment, lambda s: s.current_run is not None)
+    assert "is the last one" in attachment.send("finish")
+    snapshot = last(attachment)
+    assert (snapshot.state, snapshot.exit_code) == ("interrupted", ExitCode.INTERRUPTED)
+    assert [run.status for run in runs_of(house, snapshot)] == ["ok", "skipped", "skipped"]
+
+
+def test_finish_during_the_last_run_changes_nothing(house: House) -> None:
+    attachment = house.launch(house.plan(repeats=1, setup_s=0.5))
+    until(attachment, lambda s: s.current_run is not None)
+    attachment.send("finish")
+    snapshot = last(attachment)
+    assert (snapshot.state, snapshot.exit_code) == ("done", ExitCode.OK)
+
+
 def test_kill_ends_a_worker_that_does_not_stop(house: House) -> None:
     attachment = house.launch(house.plan("ignore_stop"))
     until(attachment, lambda s: s.current_run is not None and bool(s.cells[0].runs[0].windows))
@@ -276,7 +293,7 @@ def test_a_time_limit_ends_a_run_whatever_it_does(house: House) -> None:
 def test_wrong_input_found_by_the_worker_leaves_nothing(house: House) -> None:
     snapshot = house.finish("usage", repeats=3)
     assert snapshot.exit_code == ExitCode.USAGE
-    assert snapshot.message == "data/x.tsv:3: column 2 holds 'q' (fix it)"
+    assert snapshot.message == "data/x.tsv:3: column 2 holds 'q'"
     assert [run.status for run in snapshot.cells[0].runs] == ["failed", "skipped", "skipped"]
     with Store(house.database) as store:
         assert store.list_experiments() == ()

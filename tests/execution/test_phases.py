@@ -94,8 +94,8 @@ def test_a_target_that_is_never_reached_has_no_time(tmp_path: Path) -> None:
 
 
 def test_a_target_on_something_never_measured_is_an_error(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, "steady", rows=100, batch=10, epochs=3, evaluate_every=100, target="auk>=0.5")
-    with pytest.raises(RunFailed, match="auk"):
+    bench = Bench(tmp_path, "steady", rows=100, batch=10, epochs=3, evaluate_every=100, target="gauc>=0.5")
+    with pytest.raises(RunFailed, match="gauc"):
         bench.run_and_close()
 
 
@@ -166,15 +166,15 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
 
 def test_windows_of_an_asynchronous_device_are_cut_by_its_own_clock_without_waiting() -> None:
     device, sent = LateDevice(tick_s=0.5, lag=2), []
-    cutter = WindowCutter(device, 1.0, lambda samples, seconds, partial: sent.append((samples, seconds, partial)))
+    cutter = WindowCutter(device, 1.0, lambda *window: sent.append(window))
     cutter.begin()
-    for samples in (1, 2, 4, 8, 16):
-        cutter.cut(samples)
+    for total, samples in ((1, 1), (3, 2), (7, 4), (15, 8), (31, 16)):
+        cutter.cut(samples, total)
     assert device.synchronized == 0
-    assert sent == [(3, 1.0, False)]  # two pieces of half a second each; the rest is not ready
+    assert sent == [(3, 1.0, False, 3)]  # two pieces of half a second each; the rest is not ready
     device.synchronize()
     cutter.finish(last=True)
-    assert sent == [(3, 1.0, False), (12, 1.0, False), (16, 0.5, True)]
+    assert sent == [(3, 1.0, False, 3), (12, 1.0, False, 15), (16, 0.5, True, 31)]
 
 
 def test_a_resumed_run_counts_on_from_its_checkpoint(tmp_path: Path) -> None:

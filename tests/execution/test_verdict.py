@@ -82,7 +82,7 @@ def test_stopped_is_130_unless_everything_was_done() -> None:
 def test_a_fatal_error_gives_its_own_code_and_sentence() -> None:
     fatal = Outcome("failed", "no such column", "see --help", ExitCode.USAGE, True)
     found = ending(runs(fatal), planned=5, stopped=False, fatal=fatal)
-    assert (found.exit_code, found.message) == (2, "no such column (see --help)")
+    assert (found.exit_code, found.message, found.hint) == (2, "no such column", "see --help")
 
 
 def test_results_that_cannot_be_written_come_before_everything() -> None:

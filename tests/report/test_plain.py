@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 from rich.console import Console
@@ -11,8 +12,9 @@ from harness.report.plain import PlainFace
 
 def _window(number: int, phase: str = "measure") -> WindowView:
     return WindowView(
-        number=number, run_id="r0", phase=phase, index=number, at_s=number + 1.0, samples=12_000, seconds=1.0, loss=0.5
-    )
+        number=number, run_id="r0", phase=phase, index=number, at_s=number + 1.0, samples=12_000, seconds=1.0, loss=0.5,
+        total=12_000 * (number + 1),
+    )  # fmt: skip
 
 
 def _run(windows: int, status: str = "running", **changes: object) -> RunView:
@@ -68,6 +70,61 @@ def test_each_window_is_one_line_printed_once() -> None:
     assert len(lines) == 4
     assert [line.split()[0] for line in lines] == ["00:01", "00:02", "00:03", "00:04"]
     assert lines[-1].split()[2:] == ["48.00k", "12.00k", "0.5000", "00:42"]
+
+
+def test_the_samples_column_is_what_the_windows_say_and_never_falls() -> None:
+    stale = _run(4, samples=0)  # windows may be ahead of the run's own count
+    lines = [line.split() for line in _printed(_snapshot(stale)).splitlines() if " measure " in line]
+    assert [line[2] for line in lines] == ["12.00k", "24.00k", "36.00k", "48.00k"]
+    unknown = replace(stale, windows=(replace(_window(0), total=None),))
+    line = next(line for line in _printed(_snapshot(unknown)).splitlines() if " measure " in line)
+    assert line.split()[2] == "–"
+
+
+def test_runs_that_were_not_begun_are_one_line_without_a_header() -> None:
+    skipped = [
+        replace(_run(0, "skipped", reason="the experiment ended before its turn"), id=f"r{k}", started_at=None)
+        for k in (1, 2)
+    ]
+    text = _printed(_snapshot(_run(1, "interrupted", reason="stopped by the person"), *skipped))
+    assert text.count("samples/s") == 1
+    assert text.splitlines()[-1] == "2 runs not begun: the experiment ended before its turn"
+
+
+def test_an_interruption_is_told_once() -> None:
+    lines = (
+        LineView(number=0, at="14:05:00", level="info", text="stopping after the window"),
+        LineView(number=1, at="14:05:01", level="info", text="run interrupted: stopped by the person", run_id="r0"),
+    )
+    console = Console(file=io.StringIO(), width=80, highlight=False, markup=False)
+    with PlainFace(console) as face:
+        face.update(_snapshot(_run(1)))
+        face.note("finishing the window…", instead_of="stopping after the window")
+        face.update(_snapshot(_run(1, "interrupted", reason="stopped by the person"), lines=lines))
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.count("stopped by the person") == 1
+    assert "stopping after the window" not in text
+    assert "stopping after the window" in _printed(_snapshot(_run(1), lines=lines))  # somebody else stopped it
+
+
+def test_what_is_waited_for_is_said_once() -> None:
+    line = LineView(
+        number=0, at="14:05:00", level="info", text="waiting for the machine: experiment abc measures on it"
+    )
+    shot = _snapshot(_run(0), lines=(line,), waiting_for="experiment abc")
+    text = _printed(shot, shot, _snapshot(_run(1), lines=(line,)))
+    assert text.count("waiting for") == 1
+
+
+def test_long_sentences_wrap_at_words_below_a_hanging_indent() -> None:
+    reason = "other processes used 34 % of the 2 cores, and share their caches and memory with this run"
+    text = _printed(_snapshot(_run(1)), _snapshot(_run(1, "failed", reason=reason)), terminal=True)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text)
+    told = plain[plain.index("  failed:") :].splitlines()
+    assert told[0].endswith("caches and")
+    assert told[1].rstrip().endswith("    memory with this run")  # behind the live line, erased
+    whole = _printed(_snapshot(_run(1)), _snapshot(_run(1, "failed", reason=reason)))
+    assert f"  failed: {reason}" in whole.splitlines()  # a log keeps the line
 
 
 def test_columns_line_up_within_80() -> None:

@@ -1,0 +1,1 @@
+"""From immutable snapshots to rows and plots: pure functions, tested without a terminal."""

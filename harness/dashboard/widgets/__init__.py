@@ -1,0 +1,1 @@
+"""Widgets that draw immutable values: no SQL, no processes, no sockets in here."""

@@ -1,0 +1,82 @@
+"""What is known of one run, beside the list that it was chosen from."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.widgets import Static
+
+from harness.dashboard.widgets.cells import fitted
+from harness.dashboard.words import local_time, status_tone
+from harness.ids import short_id
+from harness.report.numbers import amount, duration
+from harness.store.records import MetricRecord, RunSummary
+
+_TONES = {"good": "$text-success", "bad": "$text-error", "warn": "$text-warning", "busy": "$text-accent"}
+_MUTED = "$foreground 60%"
+_ROLES = ("primary", "gate", "info")
+_LABEL = 11
+
+
+class RunCard(Static):
+    """Shows a run; `brief` leaves out all but what the list has no room for."""
+
+    def show(self, run: RunSummary | None, metrics: tuple[MetricRecord, ...] | None = None) -> None:
+        if run is None:
+            self.update("")
+            return
+        narrow = self.screen.has_class("-narrow")
+        self.update(
+            _brief(run) if narrow else _whole(run, metrics or tuple(run.metrics.values()), self.size.width or 40)
+        )
+
+
+def _brief(run: RunSummary) -> Content:
+    lines = [Content.assemble((f"{run.workload} {run.mode}", "bold"), " on ", _device(run), " · ", _status(run))]
+    tags, note = ", ".join(run.tags) or "–", run.note or "–"
+    lines += [Content.assemble(("tags ", _MUTED), tags, ("   note ", _MUTED), note)]
+    why = run.reason or run.contention_reason
+    if why:
+        lines.append(Content.styled(why, "$text-warning"))
+    return Content("\n").join(lines)
+
+
+def _whole(run: RunSummary, metrics: tuple[MetricRecord, ...], width: int) -> Content:
+    lines = [Content.assemble((f"{run.workload} {run.mode}", "bold"), " on ", _device(run))]
+    if run.label:
+        lines.append(Content(run.label))
+    lines.append(_status(run))
+    why = run.reason if run.status != "ok" else None
+    for text in (why, run.contention_reason if run.contended else None):
+        lines += [Content.styled(text, "$text-warning")] if text else []
+    lines.append(Content(""))
+    for label, value in (
+        ("tags", ", ".join(run.tags) or "–"), ("note", run.note or "–"), ("experiment", short_id(run.experiment_id)),
+        ("run", f"{short_id(run.id)}, repeat {run.repeat}"), ("started", local_time(run.started_at)),
+        ("took", duration(run.wall_s)), ("profile", run.profile or "–"), ("clock", run.timing_scope),
+        ("settings", run.params_hash), ("host", run.host or "–"),
+    ):  # fmt: skip
+        lines.append(Content.assemble((label.ljust(_LABEL), _MUTED), value))
+    if metrics:
+        lines.append(Content(""))
+    for role in _ROLES:
+        for metric in metrics:
+            if metric.role == role:
+                value = amount(metric.value, metric.unit)
+                room = max(1, width - len(value) - 1)
+                style = "bold" if role == "primary" else "" if role == "gate" else _MUTED
+                number = style if metric.value is not None else _MUTED
+                lines.append(Content.assemble((fitted(metric.key, room), style), " ", (value, number)))
+    return Content("\n").join(lines)
+
+
+def _device(run: RunSummary) -> Content:
+    if run.device_kind in (None, "hardware"):
+        return Content(run.device)
+    return Content.assemble(run.device, (f" ({run.device_kind})", "$text-warning"))
+
+
+def _status(run: RunSummary) -> Content:
+    found = Content.styled(str(run.status), _TONES.get(status_tone(run.status), _MUTED))
+    if run.contended:
+        found += Content.styled(", contended", "$text-warning")
+    return found
