@@ -46,7 +46,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "recbench needs Python 3.11 or newer")'
 	@echo "Installing into $(VENV). On Linux, torch brings several GB of CUDA packages unless you use: CPU=1 make $(MAKECMDGOALS)"
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_INDEX) -e '.[torch,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_INDEX) -e '.[torch,cache,dev]'
 	@touch $(STAMP)
 
 clean:

@@ -19,11 +19,14 @@ from harness.errors import BenchError, DataError, RunFailed, UnavailableError, U
 from harness.settings import Setting, setting, settings_of
 
 __all__ = [
+    "Answer",
     "Available",
     "BaseWorkload",
     "BenchError",
     "Better",
     "Capabilities",
+    "Command",
+    "CommandGroup",
     "Context",
     "DataError",
     "DataIdentity",
@@ -34,6 +37,7 @@ __all__ = [
     "Executor",
     "Geometry",
     "HostBatch",
+    "Job",
     "Kind",
     "Metric",
     "MetricSpec",
@@ -106,6 +110,7 @@ class Description:
     only. `version` is raised when numbers stop being comparable. `run_defaults` are the workload's own defaults of
     run settings (`epochs`, `warmup`, …), by mode; the key `*` holds for every mode. `setup_key` names what a config
     sets up: cells of a `pass` mode with the same key may share a worker; None, and each has its own.
+    `axes` are settings of which `bench run` takes several values at once, each a cell: by name, what parts their text.
     """
 
     name: str
@@ -117,10 +122,56 @@ class Description:
     metrics: tuple[MetricSpec, ...] = ()
     run_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     setup_key: Callable[[Any], str | None] | None = None
+    axes: Mapping[str, Callable[[str], Sequence[str]]] = field(default_factory=dict)
 
     @property
     def default_mode(self) -> str:
         return next(iter(self.modes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a command found: `lines` for a person, `value` for `--json`."""
+
+    lines: Sequence[str]
+    value: Mapping[str, Any]
+
+
+class Job(Protocol):
+    """What the harness gives a command's work, which runs in a process of its own."""
+
+    width: int  # of the person's terminal, in characters
+    cache_dir: Path
+
+    def progress(self, done: float, total: float | None, unit: str) -> None:
+        """Says how far the work is; cheap, rate-limited."""
+
+    def log(self, text: str, level: Literal["info", "warning"] = "info") -> None:
+        """A line beside the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command that a workload contributes. `config` declares its settings, each a flag but for `arguments`.
+
+    `arguments` are settings given by place; a list takes all that is left. `work` is the place as text of a function
+    of a config and a `Job` that gives an `Answer`; it may import what it likes.
+    """
+
+    name: str
+    summary: str
+    config: type
+    work: str
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandGroup:
+    """Commands under one word: `bench NAME COMMAND`."""
+
+    name: str
+    summary: str
+    commands: tuple[Command, ...]
 
 
 @dataclass(frozen=True, slots=True)

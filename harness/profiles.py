@@ -24,7 +24,7 @@ from harness import paths
 from harness.api import Description
 from harness.errors import UsageError, did_you_mean
 from harness.settings import Setting, settings_of
-from harness.spec import RunSettings, RunSpec, Source, resolve
+from harness.spec import RunSettings, RunSpec, Source, resolve_cells
 
 _REFERENCES = "references"  # lies beside the profiles and is none
 _PROFILE_KEYS = ("description", "extends", "run", "workload")
@@ -124,6 +124,11 @@ def sources(profile: Profile, description: Description) -> tuple[Source, ...]:
 
 
 def check(profile: Profile, description: Description) -> RunSpec:
+    """The first of `cells`."""
+    return cells(profile, description)[0]
+
+
+def cells(profile: Profile, description: Description) -> list[RunSpec]:
     """What the profile alone resolves to. UsageError names the first key or value that is wrong."""
     for part in filter(None, (profile, profile.base)):
         for other in part.params:
@@ -132,7 +137,7 @@ def check(profile: Profile, description: Description) -> RunSpec:
                     f"profile {part.name!r} has [workload.{other}] but is for workload {description.name!r}",
                     hint=did_you_mean(other, [description.name]),
                 )
-    return resolve(description, sources(profile, description), profile=profile.name, label=profile.name)
+    return resolve_cells(description, sources(profile, description), profile=profile.name, label=profile.name)
 
 
 def defaults_sources(description: Description, workloads: Sequence[str]) -> tuple[Source, ...]:

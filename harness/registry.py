@@ -1,4 +1,4 @@
-"""Which workloads and devices there are: names as text first, then entry points, then `--plugin` files.
+"""Which workloads, devices and commands there are: names as text first, then entry points, then `--plugin` files.
 
 Nothing is imported until it is asked for by name, so a broken plug-in or vendor package breaks only itself.
 """
@@ -14,10 +14,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.api import Description, Device
+from harness.api import CommandGroup, Description, Device
 from harness.errors import UsageError, did_you_mean
 
 WORKLOADS: Mapping[str, str] = {
+    "cachesim": "workloads.cachesim.config:DESCRIPTION",
     "dlrm": "workloads.dlrm.config:DESCRIPTION",
 }
 DEVICES: Mapping[str, str] = {
@@ -26,8 +27,12 @@ DEVICES: Mapping[str, str] = {
     "npu": "harness.devices.npu:NpuDevice",
     "ipu": "harness.devices.ipu:IpuDevice",
 }
+COMMANDS: Mapping[str, str] = {
+    "cache": "workloads.cachesim.commands.description:GROUP",
+}
 WORKLOAD_GROUP = "recbench.workloads"
 DEVICE_GROUP = "recbench.devices"
+COMMAND_GROUP = "recbench.commands"
 
 
 class Registry:
@@ -36,7 +41,12 @@ class Registry:
     def __init__(self, plugins: Iterable[Path] = ()) -> None:
         self._workloads: dict[str, str | Description] = dict(WORKLOADS)
         self._devices: dict[str, str | type] = dict(DEVICES)
-        for group, table in ((WORKLOAD_GROUP, self._workloads), (DEVICE_GROUP, self._devices)):
+        self._commands: dict[str, str] = dict(COMMANDS)
+        for group, table in (
+            (WORKLOAD_GROUP, self._workloads),
+            (DEVICE_GROUP, self._devices),
+            (COMMAND_GROUP, self._commands),
+        ):
             for entry in entry_points(group=group):
                 table.setdefault(entry.name, entry.value)
         self.plugins = tuple(Path(path).resolve() for path in plugins)
@@ -49,13 +59,25 @@ class Registry:
     def device_names(self) -> list[str]:
         return list(self._devices)
 
+    def command_names(self) -> list[str]:
+        return sorted(self._commands)
+
+    def command_group(self, name: str) -> CommandGroup:
+        """The commands that a workload contributes under this word. UsageError where they do not load."""
+        if name not in self._commands:
+            raise UsageError(f"unknown command {name!r}", hint=did_you_mean(name, self._commands))
+        found = load(self._commands[name], f"command {name!r}")
+        if not isinstance(found, CommandGroup):
+            raise UsageError(f"command {name!r} gives a {type(found).__name__}, expected a harness.api.CommandGroup")
+        return found
+
     def workload(self, name: str) -> Description:
         """The description of a workload. UsageError for an unknown name or a plug-in that does not import."""
         if name not in self._workloads:
             raise UsageError(f"unknown workload {name!r}", hint=did_you_mean(name, self._workloads))
         found = self._workloads[name]
         if isinstance(found, str):
-            found = _load(found, f"workload {name!r}")
+            found = load(found, f"workload {name!r}")
         if not isinstance(found, Description):
             raise UsageError(f"workload {name!r} gives a {type(found).__name__}, expected a harness.api.Description")
         return found
@@ -64,7 +86,7 @@ class Registry:
         """The workload's class; on the worker's side only, since it may import torch."""
         description = self.workload(name)
         if isinstance(description.workload, str):
-            return _load(description.workload, f"workload {name!r}")
+            return load(description.workload, f"workload {name!r}")
         return description.workload
 
     def device(self, selector: str) -> Device:
@@ -73,7 +95,7 @@ class Registry:
         if name not in self._devices:
             raise UsageError(f"unknown device {selector!r}", hint=did_you_mean(name, self._devices))
         found = self._devices[name]
-        make = _load(found, f"device {name!r}") if isinstance(found, str) else found
+        make = load(found, f"device {name!r}") if isinstance(found, str) else found
         device: Device = make(index)
         return device
 
@@ -127,7 +149,7 @@ def load_plugin(path: Path) -> ModuleType:
     return module
 
 
-def _load(place: str, what: str) -> Any:
+def load(place: str, what: str) -> Any:
     module_name, _, attribute = place.partition(":")
     try:
         module = importlib.import_module(module_name)

@@ -8,6 +8,7 @@ every key and value once.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -285,6 +286,33 @@ def resolve(
         plugins=tuple(plugins),
         origins=origins,
     )
+
+
+def resolve_cells(
+    description: Description,
+    sources: Sequence[Source],
+    *,
+    profile: str | None = None,
+    label: str = "",
+    plugins: Sequence[Path] = (),
+) -> list[RunSpec]:
+    """One RunSpec, or one for each combination of the values of the workload's axes, labelled by them.
+
+    The strongest source that gives an axis gives all its values, in their order.
+    """
+    axes: list[list[Source]] = []
+    for key, part in description.axes.items():
+        source = next((one for one in sources if one.values.get(key) is not None), None)
+        if source is not None:
+            text = str(source.values[key])
+            values = list(part(text))
+            if values and values != [text]:
+                axes.append([Source(origin=source.origin, values={key: value}) for value in values])
+    cells = []
+    for chosen in itertools.product(*axes):
+        named = ", ".join(f"{key}={value}" for one in chosen for key, value in one.values.items())
+        cells.append(resolve(description, [*chosen, *sources], profile=profile, label=named or label, plugins=plugins))
+    return cells
 
 
 def config_of(description: Description, spec: RunSpec) -> Any:

@@ -49,6 +49,8 @@ def _loaded(arguments: list[str], folder: Path) -> tuple[int, set[str]]:
         (["--help"], 0, HEAVY),
         (["run", "dlrm", "--help"], 0, HEAVY),
         (["run", "dlrm", "--profile", "demo", "--dry-run"], 0, HEAVY),
+        (["run", "cachesim", "--help"], 0, HEAVY),
+        (["run", "cachesim", "--policy", "all", "--dry-run"], 0, HEAVY),
         (["ab", "--help"], 0, HEAVY),
         (["profiles", "check"], 0, HEAVY),
         (["list", "--references"], 0, HEAVY),

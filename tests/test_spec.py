@@ -21,6 +21,7 @@ from harness.spec import (
     parse_duration,
     parse_target,
     resolve,
+    resolve_cells,
 )
 
 
@@ -188,3 +189,14 @@ def test_a_workload_may_not_take_the_name_of_a_run_setting() -> None:
     mine = Description(name="mine", version=1, summary="", config=Config, workload=object, modes={"go": Mode("pass")})
     with pytest.raises(UsageError, match="'repeats', which is a setting of every run"):
         resolve(mine, [])
+
+
+def test_an_axis_takes_all_values_of_the_strongest_source_that_gives_it() -> None:
+    described = replace(DESCRIPTION, axes={"batch": lambda text: text.split("/")})
+    sources = [Source(origin="first", values={"seed": 1}), Source(origin="second", values={"batch": "3/5/4"})]
+    cells = resolve_cells(described, [*sources, Source(origin="third", values={"batch": "7/8"})], label="mine")
+    assert [cell.params["batch"] for cell in cells] == [3, 5, 4]
+    assert [cell.label for cell in cells] == ["batch=3", "batch=5", "batch=4"]
+    assert {cell.origins["batch"] for cell in cells} == {"second"}
+    (only,) = resolve_cells(described, [Source(origin="first", values={"batch": 3})], label="mine")
+    assert only.label == "mine"

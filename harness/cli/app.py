@@ -24,6 +24,7 @@ _SUMMARY = "Benchmarks of recommendation models: one command, every result in on
 _MEASURE = "Measure"
 _LOOK = "Look and compare"
 _KEEP = "Keep"
+_TOOLS = "Data"
 _SETUP = "This machine"
 
 
@@ -33,6 +34,7 @@ def build(registry: Registry) -> typer.Typer:
     from harness.cli.calibrate import make_calibrate
     from harness.cli.compare import make_compare
     from harness.cli.config import make_config
+    from harness.cli.contributed import add_contributed
     from harness.cli.dashboard import make_dashboard
     from harness.cli.doctor import make_doctor
     from harness.cli.list_results import list_results
@@ -89,6 +91,7 @@ def build(registry: Registry) -> typer.Typer:
     app.command("import", rich_help_panel=_KEEP, no_args_is_help=True)(import_results)
     app.command("doctor", rich_help_panel=_SETUP)(make_doctor(registry))
     app.command("calibrate", rich_help_panel=_SETUP)(make_calibrate(registry))
+    add_contributed(app, registry, _TOOLS)
     app.add_typer(make_profiles(registry), name="profiles", rich_help_panel=_SETUP)
     app.add_typer(make_config(registry), name="config", rich_help_panel=_SETUP)
     return app

@@ -19,7 +19,7 @@ from harness.cli.flags import all_settings
 from harness.errors import UsageError, nearest
 from harness.registry import Registry
 from harness.settings import Setting
-from harness.spec import RunSpec, Source, resolve
+from harness.spec import RunSpec, Source, resolve, resolve_cells
 
 _PREFIX = "BENCH_"
 _OWN_VARIABLES = ("BENCH_DB", "BENCH_DEBUG")
@@ -37,6 +37,25 @@ class Given:
 
 def spec_of(registry: Registry, description: Description, given: Given, *, label: str = "") -> RunSpec:
     """The cell that these sources describe. UsageError names the key, its place and the nearest known one."""
+    sources, name = _sources(registry, description, given)
+    spec = resolve(
+        description, sources, profile=name, label=label or name or description.name, plugins=registry.plugins
+    )
+    _check(registry, spec)
+    return spec
+
+
+def specs_of(registry: Registry, description: Description, given: Given) -> list[RunSpec]:
+    """As `spec_of`, but several cells where an axis of the workload is given several values."""
+    sources, name = _sources(registry, description, given)
+    specs = resolve_cells(description, sources, profile=name, label=name or description.name, plugins=registry.plugins)
+    for spec in specs:
+        _check(registry, spec)
+    return specs
+
+
+def _sources(registry: Registry, description: Description, given: Given) -> tuple[list[Source], str | None]:
+    """The sources, strongest first, and the profile's name."""
     items = all_settings(description)
     profile = profiles.load(given.profile) if given.profile else None
     sources = [
@@ -46,13 +65,13 @@ def spec_of(registry: Registry, description: Description, given: Given, *, label
         *(profiles.sources(profile, description) if profile else ()),
         *profiles.defaults_sources(description, registry.workload_names()),
     ]
-    name = profile.name if profile else None
-    spec = resolve(
-        description, sources, profile=name, label=label or name or description.name, plugins=registry.plugins
-    )
+    return sources, profile.name if profile else None
+
+
+def _check(registry: Registry, spec: RunSpec) -> None:
+    """Before anything starts: the device is known, and what is named is there."""
     registry.device(spec.device)
     _check_paths(spec)
-    return spec
 
 
 def cli_sources(sets: Sequence[str], flags: Mapping[str, Any], items: Sequence[Setting]) -> list[Source]:
@@ -120,7 +139,6 @@ def _here(source: Source, items: Sequence[Setting]) -> Source:
 
 
 def _check_paths(spec: RunSpec) -> None:
-    """Before anything starts: what is named must be there."""
     for name in ("data", "init_from", "python"):
         path: Path | None = getattr(spec.settings, name)
         if path is None:

@@ -39,10 +39,10 @@ def make_profiles(registry: Registry) -> typer.Typer:
         from harness.cli.run import dry_run
 
         profile = profiles.load(name)
-        spec = profiles.check(profile, registry.workload(_workload(profile, registry)))
+        specs = profiles.cells(profile, registry.workload(_workload(profile, registry)))
         if not json:
             options.say(f"{profile.path}: {profile.description}".rstrip(": "))
-        dry_run([spec], json=json)
+        dry_run(specs, json=json)
 
     @app.command("check")
     def check(names: _Names = None) -> None:

@@ -1,4 +1,4 @@
-"""`bench run WORKLOAD`: one cell, its repeats, its result."""
+"""`bench run WORKLOAD`: one cell, or one for each value of the workload's axes; their repeats, their result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.cli.arguments import NEWEST
 from harness.cli.flags import all_settings, fixed, given, option, parameters, with_signature
 from harness.cli.watch import carry_out, choose_face, shown_path
 from harness.errors import UsageError
-from harness.execution.plan import Command, Plan, make_plan, resume_plan
+from harness.execution.plan import Command, Plan, make_plan, resume_plan, share_keys
 from harness.ids import short_id
 from harness.registry import Registry
 from harness.spec import RunSpec, describe
@@ -60,10 +60,16 @@ def make_run(registry: Registry) -> Callable[[Description], Callable[..., Any]]:
                 _resume(resume, description, own, flags)
                 return
             layers.warn_of_strays(all_settings(description))
-            spec = layers.spec_of(
+            specs = layers.specs_of(
                 registry, description, layers.Given(profile=own["profile"], sets=own["set"] or (), flags=flags)
             )
-            start([spec], own, command="run")
+            start(
+                specs,
+                own,
+                command="run",
+                interleave=len(specs) > 1,
+                share_keys=share_keys(description, specs),
+            )
 
         run.__doc__ = (
             "Each repeat is a process of its own. What is not given comes from the environment (BENCH_KEY), the "

@@ -181,8 +181,10 @@ def test_export_and_import_carry_experiments(bench: Bench, db: str) -> None:
 
 def test_profiles_are_listed_shown_and_checked(bench: Bench) -> None:
     listed = json.loads(bench("profiles", "list", "--json").out)["profiles"]
-    assert {"demo", "smoke", "criteo-small", "dlrm-kaggle-cpu", "dlrm-kaggle-cuda", "mindspore-ascend910",
-            "mindspore-gpu", "pytorch-ascend"} == {one["name"] for one in listed}  # fmt: skip
+    assert {one["name"] for one in listed} == {
+        "demo", "smoke", "criteo-small", "dlrm-kaggle-cpu", "dlrm-kaggle-cuda", "mindspore-ascend910", "mindspore-gpu",
+        "pytorch-ascend", "cachesim-fbgemm", "cachesim-policies",
+    }  # fmt: skip
     assert "demo" in bench("profiles").out
     assert "profile demo" in bench("profiles", "show", "demo").out
     assert bench("profiles", "check").code == 0
