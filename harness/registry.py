@@ -17,9 +17,9 @@ from typing import Any
 from harness.api import CommandGroup, Description, Device
 from harness.errors import UsageError, did_you_mean
 
-WORKLOADS: Mapping[str, str] = {
-    "cachesim": "workloads.cachesim.config:DESCRIPTION",
+WORKLOADS: Mapping[str, str] = {  # the first is where a newcomer begins
     "dlrm": "workloads.dlrm.config:DESCRIPTION",
+    "cachesim": "workloads.cachesim.config:DESCRIPTION",
 }
 DEVICES: Mapping[str, str] = {
     "cpu": "harness.devices.cpu:CpuDevice",
@@ -55,6 +55,10 @@ class Registry:
 
     def workload_names(self) -> list[str]:
         return sorted(self._workloads)
+
+    def first_workload(self) -> str:
+        """Where a form begins when nobody has named one."""
+        return next(iter(self._workloads))
 
     def device_names(self) -> list[str]:
         return list(self._devices)

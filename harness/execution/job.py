@@ -6,6 +6,7 @@ left to libraries and goes to stderr; what the work says comes through a pipe of
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -45,7 +46,7 @@ def run_job(
     answer: Answer | None = None
     try:
         assert process.stdin is not None
-        with process.stdin:
+        with contextlib.suppress(BrokenPipeError), process.stdin:  # it died before it read: what follows says so
             process.stdin.write(wire.line(body))
         with os.fdopen(reader, "rb") as lines:
             for text in lines:

@@ -117,14 +117,13 @@ class StartScreen(BenchScreen):
     def on_mount(self) -> None:
         self.query_one("#help").can_focus = False
         self.query_one(LongList).focus()
-        names = self.dashboard.registry.workload_names()
-        if self._form is None and names:
-            self._take(lambda: Form(self.dashboard.registry, names[0]))
+        if self._form is None:
+            self._take(lambda: Form(self.dashboard.registry, self.dashboard.registry.first_workload()))
 
     def receive(self, **what: Any) -> None:
         """`workload` and `profile` to begin with."""
-        names = self.dashboard.registry.workload_names()
-        workload = str(what.get("workload") or (self._form.workload if self._form else names[0]))
+        begun = self._form.workload if self._form else self.dashboard.registry.first_workload()
+        workload = str(what.get("workload") or begun)
         profile = what.get("profile")
         self._take(lambda: Form(self.dashboard.registry, workload).with_profile(profile))
 
