@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import getpass
 import os
 import platform
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -136,6 +138,7 @@ def _open_device(channel: Channel, registry: Registry, spec: RunSpec, seed: int)
             "python": {"version": platform.python_version(), "executable": sys.executable},
             "packages": _packages(),
             "variables": relevant_variables(os.environ),
+            "compile_cache": {"state": _compile_cache_state()},
             "device": dict(device.describe()),
             "device_kind": device.device_kind,
         },
@@ -150,6 +153,16 @@ def _packages() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
+
+
+def _compile_cache_state() -> str:
+    """`warm` where torch.compile has left something to use again; it changes the time to compile alone."""
+    folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    place = Path(folder) if folder else Path(tempfile.gettempdir()) / f"torchinductor_{getpass.getuser()}"
+    try:
+        return "warm" if any(place.iterdir()) else "cold"
+    except OSError:
+        return "cold"
 
 
 def _measure_ceilings(channel: Channel, start: Mapping[str, Any]) -> None:

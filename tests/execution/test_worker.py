@@ -80,6 +80,7 @@ def test_a_run_says_hello_what_it_runs_on_its_phases_and_done(tmp_path: Path) ->
     assert [event.type for event in events[:3]] == ["hello", "environment", "cell"]  # type: ignore[union-attr]
     environment = of(events, "environment")[0]["values"]
     assert environment["device_kind"] == "stand-in"
+    assert environment["compile_cache"]["state"] in ("warm", "cold")
     assert environment["python"]["executable"] == sys.executable
     assert events[-1].type == "done"  # type: ignore[union-attr]
     assert of(events, "cell")[-1]["state"] == "end"
