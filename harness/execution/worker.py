@@ -157,11 +157,10 @@ def _packages() -> dict[str, str]:
 
 def _compile_cache_state() -> str:
     """`warm` where torch.compile has left something to use again; it changes the time to compile alone."""
-    folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
-    place = Path(folder) if folder else Path(tempfile.gettempdir()) / f"torchinductor_{getpass.getuser()}"
     try:
-        return "warm" if any(place.iterdir()) else "cold"
-    except OSError:
+        own = Path(tempfile.gettempdir()) / f"torchinductor_{getpass.getuser()}"
+        return "warm" if any(Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR") or own).iterdir()) else "cold"
+    except (OSError, KeyError):  # no such folder, or a user without a name
         return "cold"
 
 
