@@ -1,4 +1,4 @@
-"""Draws docs/demo.svg: what `bench run dlrm --profile demo` leaves on a terminal of 80 columns. Needs tmux.
+"""Draws docs/demo.svg: what `bench run dlrm --profile demo --ui plain` leaves on a terminal of 80 columns. Needs tmux.
 
 python docs/picture.py
 """
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 COLUMNS, LINES = 80, 60
-COMMAND = "bench run dlrm --profile demo"
+COMMAND = "bench run dlrm --profile demo --ui plain"
 SESSION = "recbench-picture"
 
 

@@ -6,6 +6,7 @@ make screenshots
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -24,7 +25,8 @@ SIZE = (120, 36)
 
 async def draw(folder: Path) -> None:
     TARGET.mkdir(exist_ok=True)
-    database = folder / "results.db"
+    os.chdir(folder)  # a path as a user sees it
+    database = Path("results.db")
     make_example(database)
     async with opened(Recording(steady(18)), size=SIZE, database=database) as live:
         live.app.save_screenshot("live.svg", str(TARGET))
