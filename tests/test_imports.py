@@ -1,4 +1,4 @@
-"""What is really loaded by a command, and the import contracts of pyproject.toml. See DESIGN of rooms in docs."""
+"""What is really loaded by a command, and the import contracts of pyproject.toml. See docs/architecture.md."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What an environment's keys mean for a comparison, and the hash that says whether two environments are the same.
 
-Every leaf of the environment has a class (DESIGN of comparison: docs/methods.md):
+Every leaf of the environment has a class (how they compare: docs/methods.md):
 
 - `subject`: may be the very thing compared (device, driver, versions, threads, commit); printed as the question;
 - `nuisance`: should not differ between two runs on the same device (processor, kernel, governor, memory);
