@@ -547,8 +547,6 @@ class Model(Protocol):
 
     def loss(self, logits: Any, labels: Any) -> Any: ...
 
-    def probabilities(self, logits: Any) -> Any: ...
-
 
 class Executor(Protocol):
     """Runs a model on a device. No workload's loop calls `backward` or asks which device it is."""

@@ -285,7 +285,10 @@ def _too_few(metric: MetricComparison, family: int, alpha: float) -> tuple[str, 
     if min(m, n) < FEWEST_UNPAIRED and least < alpha:
         return f"{sides}: each side needs at least {needed}", needed
     holm = f" for {family} primary metrics" if family > 1 else ""
-    return f"{sides} cannot reach p < {alpha:g}{holm} (the smallest possible is {least:#.2g}); {needed} can", needed
+    return (
+        f"{sides} cannot reach p < {alpha:g}{holm} (the smallest possible is {min(1.0, least):#.2g}); {needed} can",
+        needed,
+    )
 
 
 def _measure_exact(base: MetricComparison, shared: Sequence[int]) -> MetricComparison:

@@ -128,14 +128,14 @@ class Measurement:
         if self._spec.mode_kind == "driven":
             self._drive()
         else:
-            if self._spec.mode_kind == "steady" and resumed is None:  # the first process has warmed up and counted it
-                self._warm_up()
-            if not self._context.should_stop() or self._settings.warmup == "none":
+            # A resumed run was warmed up, and counted so, in its first process.
+            if self._spec.mode_kind != "steady" or resumed is not None or self._warm_up():
                 self._measure()
         if not self._context.should_stop():
             with self.phase("evaluate"):
                 self._evaluate_test()
-        if self._settings.checkpoint or (self._settings.checkpoint_every and self._context.should_stop()):
+        stopped_half_way = self._context.should_stop() and self._measured_steps > 0
+        if self._settings.checkpoint or (self._settings.checkpoint_every and stopped_half_way):
             self._checkpoint()
         self._report()
 
@@ -157,16 +157,15 @@ class Measurement:
             facts = {name: getattr(work, name) for name in work.__slots__}
             self._context.engine(work=facts)
 
-    def _warm_up(self) -> None:
-        """Steps that teach the model and heat the machine, and count for no rate."""
-        if self._settings.warmup == "none":
-            return
+    def _warm_up(self) -> bool:
+        """Steps that teach the model and heat the machine, and count for no rate. False where it was stopped."""
+        if self._settings.warmup in ("none", "0"):
+            return True
         fixed = None if self._settings.warmup == "auto" else int(self._settings.warmup)
-        if fixed == 0:
-            return
         with self.phase("warmup") as facts:
             ended = self._warm_up_steps(fixed) if fixed is not None else self._warm_up_until_steady()
             facts["ended"] = ended
+        return ended != "stopped"
 
     def _warm_up_steps(self, count: int) -> str:
         for _ in range(count):

@@ -69,9 +69,6 @@ class SmallModel:
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return nn.functional.binary_cross_entropy_with_logits(logits, labels)
 
-    def probabilities(self, logits: Tensor) -> Tensor:
-        return torch.sigmoid(logits)
-
 
 def make_batch(size: int, rows: int | None = None, seed: int = 0) -> HostBatch:
     """`size` rows of which the first `rows` are valid."""

@@ -111,11 +111,14 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_ends(tmp_path: Path, valu
         assert metrics(rest)["time_to_target_s"] > earlier
 
 
-def test_a_stop_during_a_fixed_warm_up_is_heard(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, "steady", rows=10**6, batch=10, step_s=0.001, warmup="100000", seconds=60)
+def test_a_stop_during_a_fixed_warm_up_is_heard_and_leaves_no_half_warm_checkpoint(tmp_path: Path) -> None:
+    bench = Bench(
+        tmp_path, "steady", rows=10**6, batch=10, step_s=0.001, warmup="100000", seconds=60, checkpoint_every=10**5
+    )
     bench.channel.stop_requested = True
     events = bench.run()
     assert bench.workload.steps == 1
+    assert not [event for event in events if event.type == "checkpoint"]
     assert "measure begin" not in phases(events)
 
 

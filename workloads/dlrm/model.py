@@ -103,9 +103,6 @@ class DlrmModel:
         """Mean binary cross-entropy, in fp32 whatever the precision of the logits."""
         return F.binary_cross_entropy_with_logits(logits.float(), labels)
 
-    def probabilities(self, logits: Tensor) -> Tensor:
-        return torch.sigmoid(logits.float())
-
 
 def initialize_dense(dense: DlrmDense, generator: torch.Generator) -> None:
     """Weights N(0, sqrt(2 / (in + out))), biases N(0, sqrt(1 / out)) (`create_mlp`), bottom first."""

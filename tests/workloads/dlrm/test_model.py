@@ -88,11 +88,10 @@ def test_pairwise_dots_in_bf16_give_a_gradient_in_the_precision_of_the_vectors()
     torch.testing.assert_close(rough.grad.double(), exact.grad, rtol=0.02, atol=0.05)
 
 
-def test_loss_and_probabilities_are_those_of_a_sigmoid_and_binary_cross_entropy():
+def test_the_loss_is_binary_cross_entropy_of_a_sigmoid_and_stays_finite():
     model = DlrmModel(torch.nn.Identity(), None)
     logits, labels = torch.tensor([-3.0, 0.0, 2.0]), torch.tensor([0.0, 1.0, 1.0])
-    probabilities = model.probabilities(logits)
-    torch.testing.assert_close(probabilities, 1 / (1 + torch.exp(-logits)))
+    probabilities = 1 / (1 + torch.exp(-logits))
     torch.testing.assert_close(model.loss(logits, labels), torch.nn.BCELoss()(probabilities, labels))
     assert math.isfinite(float(model.loss(torch.tensor([500.0]), torch.tensor([0.0]))))
 
