@@ -26,11 +26,11 @@ CRITEO_LINE = b"1\t" + b"\t".join([b"3"] * 13) + b"\t" + b"\t".join([b"05db9164"
     ("name", "content", "expected"),
     [
         ("a.txt", b"5\n6\n", "lines"),
-        ("a.txt.gz", gzip.compress(b"5\n6\n"), "lines"),
+        ("a.txt.gz", gzip.compress(b"5\n6\n", mtime=0), "lines"),
         ("a", b"0, 5000\n1, 6001\n", "recmg"),
         ("a", b"0,5\n1,6\n", "csv"),
         ("day_0", CRITEO_LINE, "criteo"),
-        ("a.csv.gz", gzip.compress(b"5\n"), "csv"),
+        ("a.csv.gz", gzip.compress(b"5\n", mtime=0), "csv"),
         ("x.oracleGeneral", b"", "oracleGeneral"),
         ("x.oracleGeneral.zst", b"", "oracleGeneral"),
         ("x.pt.gz", b"", "torch"),
