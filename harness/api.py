@@ -35,10 +35,12 @@ __all__ = [
     "DeviceEvent",
     "DeviceKind",
     "Executor",
+    "Figure",
     "Geometry",
     "HostBatch",
     "Job",
     "Kind",
+    "Line",
     "Metric",
     "MetricSpec",
     "Mode",
@@ -46,6 +48,8 @@ __all__ = [
     "Model",
     "OptimizerSpec",
     "Part",
+    "Portable",
+    "PortableModel",
     "Role",
     "RunFailed",
     "Schedule",
@@ -130,11 +134,32 @@ class Description:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a figure: points (x, y) in ascending x; a y of None interrupts it."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """Lines over one axis, as a terminal, a page or a picture draws them. `log_x`: the x axis is logarithmic."""
+
+    title: str
+    x_label: str
+    y_label: str
+    lines: Sequence[Line]
+    log_x: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a command found: `lines` for a person, `value` for `--json`."""
+    """What a command found: `lines` for a person, `value` for `--json`, `figures` for its pictures."""
 
     lines: Sequence[str]
     value: Mapping[str, Any]
+    figures: Sequence[Figure] = ()
 
 
 class Job(Protocol):
@@ -155,7 +180,8 @@ class Command:
     """A command that a workload contributes. `config` declares its settings, each a flag but for `arguments`.
 
     `arguments` are settings given by place; a list takes all that is left. `work` is the place as text of a function
-    of a config and a `Job` that gives an `Answer`; it may import what it likes.
+    of a config and a `Job` that gives an `Answer`; it may import what it likes. One that `draws` has figures in its
+    answer, and takes `--plot`, `--html` and `--png`.
     """
 
     name: str
@@ -163,6 +189,7 @@ class Command:
     config: type
     work: str
     arguments: tuple[str, ...] = ()
+    draws: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -546,6 +573,28 @@ class Model(Protocol):
     tables: TableEngine
 
     def loss(self, logits: Any, labels: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portable:
+    """A whole model, tables included, as files that run under a vendor's older Python (3.8, torch 2.0).
+
+    `files` import the standard library, torch and each other only. `factory`, written `module:function`, takes
+    `arguments` (JSON) and gives an `nn.Module` in which `forward(*inputs, *ids, valid)` gives logits [B] by static
+    shapes; `valid` [B] is 1.0 for samples and 0.0 for padding, which no statistics over a batch may see. Its parameters
+    and buffers are called `dense.NAME` as in the model's dense part, and `tables.TABLE.weight` as in its table engine.
+    """
+
+    files: tuple[Path, ...]
+    factory: str
+    arguments: Mapping[str, Any]
+
+
+@runtime_checkable
+class PortableModel(Protocol):
+    """A model that devices with a Python of their own can run, too."""
+
+    def portable(self) -> Portable: ...
 
 
 class Executor(Protocol):
