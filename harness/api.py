@@ -104,6 +104,7 @@ class Mode:
     help: str = ""
     timing_scopes: tuple[TimingScope, ...] = ("compute",)
     sample: str = "samples"  # what one sample is called: samples, requests, rows
+    latency: bool = False  # each step answers a request when it returns: the percentiles of its time are metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -405,7 +406,7 @@ class Capabilities:
     jagged: bool = True
     graphs: bool = False
     max_samples_per_call: int | None = None
-    optimizers: tuple[str, ...] = ("sgd", "adagrad")
+    optimizers: tuple[str, ...] = ("sgd", "adagrad", "adam")
     precisions: tuple[str, ...] = ("fp32",)
     asynchronous: bool = False
 
@@ -503,26 +504,43 @@ class OptimizerSpec:
     learning_rate: float
     eps: float = 1e-10
     initial_accumulator: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)  # of adam
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Learning rate by update: linear warm-up, constant, then polynomial decay (facebookresearch/dlrm: power 2)."""
+    """Learning rate by update: linear warm-up, constant, then polynomial decay (facebookresearch/dlrm: power 2).
+
+    Before those it may change in jumps: `pieces` holds (update, rate) in ascending order, each rate from its update on,
+    and every `factor_updates` updates it is multiplied by `factor`.
+    """
 
     learning_rate: float
     warmup_updates: int = 0
     decay_start: int | None = None
     decay_updates: int = 0
     power: float = 2.0
+    pieces: tuple[tuple[int, float], ...] = ()
+    factor: float = 1.0
+    factor_updates: int = 0
 
     def at(self, update: int) -> float:
         """The rate of the update with this index, from 0."""
+        rate = self.learning_rate if not self.pieces and not self.factor_updates else self._jumped(update)
         if update < self.warmup_updates:
-            return self.learning_rate * (update + 1) / self.warmup_updates
+            return rate * (update + 1) / self.warmup_updates
         if self.decay_start is None or self.decay_updates <= 0 or update < self.decay_start:
-            return self.learning_rate
+            return rate
         left = max(0.0, 1.0 - (update - self.decay_start) / self.decay_updates)
-        return float(self.learning_rate * left**self.power)
+        return float(rate * left**self.power)
+
+    def _jumped(self, update: int) -> float:
+        rate = self.learning_rate
+        for begin, value in self.pieces:
+            if begin > update:
+                break
+            rate = value
+        return float(rate * self.factor ** (update // self.factor_updates)) if self.factor_updates else rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -531,12 +549,17 @@ class HostBatch:
 
     `inputs` go to the dense module in order, `ids` to the table engine, `labels` to the loss. `rows` are valid; what
     lies behind them is padding that must count nowhere.
+
+    `flat` are ids of samples of different length, one sample behind the other: those of sample i stand at `offsets[i]`
+    to `offsets[i + 1]` of each, and go to the table engine behind `ids`. A device of static shapes gets none.
     """
 
     inputs: tuple[Any, ...]
     ids: tuple[Any, ...]
     labels: Any | None
     rows: int
+    flat: tuple[Any, ...] = ()
+    offsets: Any | None = None  # [B + 1] int64, stays in host memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -553,6 +576,10 @@ class TableEngine(Protocol):
 
     `state_dict` holds one float32 tensor [rows, width] per table under its canonical name, however the engine stores
     them, so that any engine loads any other's.
+
+    An engine whose leaf is in an order of its own, not sample by sample, says `leaf_by_sample = False`. It is then
+    asked once for each micro-batch, keeps what it gave until `apply` or `forget`, and `apply` takes the gradients of
+    all those leaves, one behind the other.
     """
 
     def lookup(self, ids: tuple[Any, ...]) -> Any:
@@ -567,7 +594,11 @@ class TableEngine(Protocol):
 
 
 class Model(Protocol):
-    """A dense module and its tables. `dense(*inputs, leaf)` gives logits [B]; `loss(logits, labels)` is a mean."""
+    """A dense module and its tables. `dense(*inputs, leaf)` gives logits [B]; `loss(logits, labels)` is a mean.
+
+    One whose predictions depend on what else is in the batch says `batch_statistics = True`: it is asked by
+    micro-batches too.
+    """
 
     dense: Any
     tables: TableEngine

@@ -133,7 +133,8 @@ def help_text(item: Setting, run_defaults: Mapping[str, Mapping[str, Any]], mode
     short_unit = f" {item.unit}" if item.unit in _SHORT_UNITS and values[0] is not None else ""
     told = ["|".join(str(choice) for choice in item.choices)] if item.choices else []
     if item.base_type is bool:
-        told.append(f"--no-{item.flag.removeprefix('--')} turns it off" if item.default else "off unless given")
+        negated = f"--no-{item.flag.removeprefix('--')} turns it off"
+        told.append("off unless given" if item.default is False else negated)
     elif all(value == values[0] for value in values):
         if values[0] is not None:
             told.append(f"default {shown(values[0])}{short_unit}")

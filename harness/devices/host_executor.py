@@ -7,7 +7,8 @@ after it, and a normalisation over the batch never sees them.
 
 An update reads nothing back from the device. The loss is summed in a float64 scalar on the device until `drain`.
 
-Shapes: B rows of one micro-batch, T tables, D embedding width; leaf [B, T, D], logits [B], labels [B].
+Shapes: B rows of one micro-batch, T tables, D embedding width; leaf [B, T, D] (or in an order of its engine's own),
+logits [B], labels [B].
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from harness.errors import RunFailed, UnavailableError, UsageError, did_you_mean
 FP16_LOSS_SCALE = 128.0
 _AUTOCAST = {"fp32": None, "tf32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Where PyTorch has one kernel for all parameters: on a CPU it halves the time of Adagrad for the MLPs of DLRM.
-_FUSED = {"sgd": ("cpu", "cuda"), "adagrad": ("cpu",)}
+_FUSED = {"sgd": ("cpu", "cuda"), "adagrad": ("cpu",), "adam": ("cpu", "cuda")}
+_OPTIMIZERS: dict[str, Any] = {"sgd": torch.optim.SGD, "adagrad": torch.optim.Adagrad, "adam": torch.optim.Adam}
 _STATE_KEYS = ("dense", "tables", "optimizer", "update", "rng")
 
 
@@ -42,6 +44,19 @@ class Staged:
     labels: Tensor | None
     rows: int
     size: int
+    flat: tuple[Tensor, ...] = ()
+    offsets: tuple[int, ...] = ()  # of the flat ids, [size + 1]
+
+    def inputs_of(self, first: int, last: int) -> tuple[Tensor, ...]:
+        return _rows(self.inputs, first, last, self.size)
+
+    def ids_of(self, first: int, last: int) -> tuple[Tensor, ...]:
+        """The ids of rows [first, last), the flat ones behind the others."""
+        ids = _rows(self.ids, first, last, self.size)
+        if not self.flat:
+            return ids
+        begin, end = self.offsets[first], self.offsets[last]
+        return (*ids, *_rows(self.flat, begin, end, self.offsets[-1]))
 
 
 class HostExecutor:
@@ -81,6 +96,8 @@ class HostExecutor:
         self._parameters = [parameter for parameter in model.dense.parameters() if parameter.requires_grad]
         self._optimizer, self._optimizer_text = _dense_optimizer(self._parameters, optimizer, self._place.type)
         self._optimizer_name = optimizer.name
+        self._leaf_by_sample = bool(getattr(model.tables, "leaf_by_sample", True))
+        self._asked_by_micro_batch = bool(getattr(model, "batch_statistics", False))
         self._schedule = Schedule(learning_rate=optimizer.learning_rate)
         self._compiled: Any = None
         self._compiled_rows: dict[bool, int] = {}  # training or not -> the rows its graph was made for
@@ -137,6 +154,8 @@ class HostExecutor:
             labels=None if batch.labels is None else self._place_tensor(batch.labels),
             rows=batch.rows,
             size=size,
+            flat=tuple(self._place_tensor(tensor) for tensor in batch.flat),
+            offsets=_offsets(batch, size),
         )
 
     def train_call(self, staged: Staged) -> None:
@@ -174,9 +193,13 @@ class HostExecutor:
         whole = self._compiled is not None and self._compiled_rows.get(False) == staged.size
         rows = staged.size if whole else valid_rows
         with torch.no_grad():
-            leaf = self._model.tables.lookup(_rows(staged.ids, 0, rows, staged.size))
-            logits = self._forward(_rows(staged.inputs, 0, rows, staged.size), leaf, rows)
-            return logits[:valid_rows].to(device="cpu", dtype=torch.float32)
+            if self._asked_by_micro_batch and valid_rows > self.geometry.micro_batch:
+                micro = self.geometry.micro_batch
+                parts = [
+                    self._ask(staged, first, min(first + micro, valid_rows)) for first in range(0, valid_rows, micro)
+                ]
+                return torch.cat(parts).to(device="cpu", dtype=torch.float32)
+            return self._ask(staged, 0, rows)[:valid_rows].to(device="cpu", dtype=torch.float32)
 
     def state_dict(self) -> Mapping[str, Any]:
         """All that training goes on from. As in torch, the tensors are the live ones: write or copy them at once."""
@@ -209,21 +232,23 @@ class HostExecutor:
         self._compiled_rows = {}
         self._clear_gradients()
 
+    def _ask(self, staged: Staged, first: int, last: int) -> Tensor:
+        leaf = self._model.tables.lookup(staged.ids_of(first, last))
+        return self._forward(staged.inputs_of(first, last), leaf, last - first)
+
     def _gradients(self, staged: Staged, labels: Tensor, first: int, last: int) -> Tensor:
         """Leaves the dense gradients in place and returns the leaf's: of the mean loss over rows [first, last)."""
         rows = last - first
         micro = self.geometry.micro_batch
-        leaf = self._model.tables.lookup(_rows(staged.ids, first, last, staged.size))
-        if rows <= micro:
-            inputs = _rows(staged.inputs, first, last, staged.size)
-            (part_labels,) = _rows((labels,), first, last, staged.size)
-            gradient = self._backward(inputs, leaf, part_labels, rows, 1.0)
+        if rows <= micro or not self._leaf_by_sample:
+            gradient = self._gradients_by_lookup(staged, labels, first, last)
         else:
+            leaf = self._model.tables.lookup(staged.ids_of(first, last))
             gradient = torch.empty_like(leaf, requires_grad=False)
             gathered = leaf.detach()
             for start in range(0, rows, micro):
                 stop = min(start + micro, rows)
-                inputs = _rows(staged.inputs, first + start, first + stop, staged.size)
+                inputs = staged.inputs_of(first + start, first + stop)
                 part = gathered[start:stop].requires_grad_()
                 part_labels = labels[first + start : first + stop]
                 gradient[start:stop] = self._backward(inputs, part, part_labels, stop - start, (stop - start) / rows)
@@ -233,6 +258,18 @@ class HostExecutor:
                 if parameter.grad is not None:
                     parameter.grad.div_(self._loss_scale)
         return gradient
+
+    def _gradients_by_lookup(self, staged: Staged, labels: Tensor, first: int, last: int) -> Tensor:
+        """Each micro-batch has a leaf of its own: their gradients, one behind the other."""
+        rows, found = last - first, []
+        for begin in range(first, last, self.geometry.micro_batch):
+            end = min(begin + self.geometry.micro_batch, last)
+            leaf = self._model.tables.lookup(staged.ids_of(begin, end))
+            (part_labels,) = _rows((labels,), begin, end, staged.size)
+            found.append(
+                self._backward(staged.inputs_of(begin, end), leaf, part_labels, end - begin, (end - begin) / rows)
+            )
+        return found[0] if len(found) == 1 else torch.cat(found)
 
     def _backward(self, inputs: tuple[Tensor, ...], leaf: Tensor, labels: Tensor, rows: int, weight: float) -> Tensor:
         logits = self._forward(inputs, leaf, rows)
@@ -307,6 +344,9 @@ class HostExecutor:
             self._set_random_state(random_state)
             self._clear_gradients()
             self._forget_statistics()
+            forget = getattr(self._model.tables, "forget", None)
+            if forget is not None:
+                forget()
 
     def _random_state(self) -> dict[str, Tensor]:
         state = {"cpu": torch.get_rng_state()}
@@ -346,13 +386,26 @@ def _rows(tensors: tuple[Tensor, ...], first: int, last: int, size: int) -> tupl
     return tuple(tensor[first:last] for tensor in tensors)
 
 
+def _offsets(batch: HostBatch, size: int) -> tuple[int, ...]:
+    """Where the flat ids of each sample begin. UsageError where they do not fit the samples or the ids."""
+    if not batch.flat:
+        return ()
+    offsets: list[int] = [] if batch.offsets is None else batch.offsets.tolist()
+    lengths = {len(tensor) for tensor in batch.flat}
+    if len(offsets) != size + 1 or lengths != {offsets[-1]}:
+        raise UsageError(f"a batch of {size} rows has {len(offsets)} offsets into flat ids of length {sorted(lengths)}")
+    return tuple(offsets)
+
+
 def _dense_optimizer(
     parameters: list[torch.nn.Parameter], spec: OptimizerSpec, device_type: str
 ) -> tuple[torch.optim.Optimizer, str]:
-    make: Any = torch.optim.SGD if spec.name == "sgd" else torch.optim.Adagrad
+    make: Any = _OPTIMIZERS[spec.name]
     arguments: dict[str, Any] = {"lr": spec.learning_rate}
     if spec.name == "adagrad":
         arguments |= {"eps": spec.eps, "initial_accumulator_value": spec.initial_accumulator}
+    if spec.name == "adam":
+        arguments |= {"eps": spec.eps, "betas": spec.betas}
     fused = device_type in _FUSED[spec.name] and "fused" in inspect.signature(make).parameters
     if fused:
         arguments["fused"] = True

@@ -88,7 +88,15 @@ class WindowCutter:
 class Measurement:
     """One cell through its five phases."""
 
-    def __init__(self, workload: Workload, context: WorkerContext, channel: Channel, spec: RunSpec) -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        context: WorkerContext,
+        channel: Channel,
+        spec: RunSpec,
+        *,
+        latency: bool = False,  # each step answers a request: its time is kept
+    ) -> None:
         self._workload = workload
         self._context = context
         self._channel = channel
@@ -112,6 +120,7 @@ class Measurement:
         self._next_evaluation = _NEVER
         self._next_checkpoint = self._settings.checkpoint_every or _NEVER
         self._cutter = WindowCutter(self._device, self._settings.window_s, self._send_window)
+        self._latencies_s: list[float] | None = [] if latency else None
         self._phase_s: dict[str, float] = {}
         self._earlier_warmup_s = 0.0  # of the process that this one goes on from
         self._learning_s = 0.0  # warm-up + measure: the clock of time_to_target_s
@@ -245,6 +254,8 @@ class Measurement:
     def _segment(self, learning_before: float) -> None:
         """Measured steps without a pause, synchronised at both ends."""
         settings, clock, step = self._settings, time.perf_counter_ns, self._workload.step
+        if self._latencies_s is not None:
+            step = self._timed(step, self._latencies_s)
         window_ns = int(settings.window_s * 1e9)
         self._workload.synchronize()
         begun = clock()
@@ -330,8 +341,23 @@ class Measurement:
             facts["segment_samples"] = self._measured_samples
             facts["segment_steps"] = self._measured_steps
             facts["segment_seconds"] = self._measured_s
-            for name, share in (("latency_p50_s", 0.5), ("latency_p90_s", 0.9), ("latency_p99_s", 0.99)):
-                self._context.emit(Metric(name, percentile(latencies, share)))
+            self._report_latencies(latencies)
+
+    def _timed(self, step: Callable[[], Step], seconds: list[float]) -> Callable[[], Step]:
+        """A step that returns when its answer is there, and the time it took."""
+        clock = time.perf_counter_ns
+
+        def timed() -> Step:
+            begun = clock()
+            taken = step()
+            seconds.append((clock() - begun) * _NS)
+            return taken
+
+        return timed
+
+    def _report_latencies(self, seconds: list[float]) -> None:
+        for name, share in (("latency_p50_s", 0.5), ("latency_p90_s", 0.9), ("latency_p99_s", 0.99)):
+            self._context.emit(Metric(name, percentile(seconds, share)), "measure")
 
     def _evaluate_validation(self) -> None:
         with self.phase("evaluate"):
@@ -361,6 +387,8 @@ class Measurement:
     def _report(self) -> None:
         if self._target is not None:
             self._context.emit(Metric("time_to_target_s", self._learning_s if self._reached else None), "measure")
+        if self._latencies_s is not None:
+            self._report_latencies(self._latencies_s)
         peak = self._device.memory_peak_bytes()
         self._context.emit(Metric("memory_peak_bytes", None if peak is None else float(peak)), "measure")
         for name, seconds in self._context.timers.items():

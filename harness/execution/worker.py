@@ -110,7 +110,8 @@ def _run_cell(
     )
     resumed = checkpoint.load(Path(cell["resumes"])) if cell.get("resumes") else None
     workload = registry.workload_class(spec.workload)()
-    measurement = Measurement(workload, context, channel, spec)
+    latency = description.modes[spec.mode].latency
+    measurement = Measurement(workload, context, channel, spec, latency=latency)
     try:
         measurement.run(resumed)
     finally:

@@ -54,7 +54,8 @@ class Bench:
             output_dir=tmp_path,
             shared={},
         )
-        self.measurement = Measurement(self.workload, self.context, self.channel, self.spec)
+        latency = self.description.modes[self.spec.mode].latency
+        self.measurement = Measurement(self.workload, self.context, self.channel, self.spec, latency=latency)
 
     def run(self, resumed: dict[str, Any] | None = None) -> list[Event]:
         self.measurement.run(resumed)

@@ -1,59 +1,23 @@
-"""Whether the tables fit, asked before the first byte is allocated: the kernel's own answer is to kill the process."""
+"""Whether the tables fit."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from harness.api import UsageError
+from workloads.common.memory import RESERVE_BYTES, gigabytes
 from workloads.dlrm.sizes import ModelSizes
-
-_RESERVE_BYTES = 256 << 20  # the framework, one batch and its activations
-_CGROUP = Path("/sys/fs/cgroup")
-
-
-def available_bytes() -> int:
-    """Memory this process may still take: what the machine has left, or the container's limit if that is less."""
-    import psutil
-
-    free = int(psutil.virtual_memory().available)
-    limit = _number(_CGROUP / "memory.max")
-    used = _number(_CGROUP / "memory.current")
-    if limit is not None and used is not None:
-        free = min(free, max(0, limit - used + _cached_files(_CGROUP / "memory.stat")))
-    return free
 
 
 def check_tables_fit(sizes: ModelSizes, optimizer: str, available: int) -> None:
     """UsageError when the tables and their optimizer's state need more than `available` bytes."""
     needed = sizes.table_bytes(optimizer)
-    if needed + _RESERVE_BYTES <= available:
+    if needed + RESERVE_BYTES <= available:
         return
     largest = max(range(len(sizes.tables)), key=sizes.tables.__getitem__)
     twice = ", twice for adagrad" if optimizer == "adagrad" else ""
     shape = f"{sum(sizes.tables):,} rows of {sizes.embedding_dim} floats{twice}"
     raise UsageError(
         f"the embedding tables need {gigabytes(needed)} ({shape}) "
-        f"and the rest of the run {gigabytes(_RESERVE_BYTES)}, but {gigabytes(available)} of memory are free",
+        f"and the rest of the run {gigabytes(RESERVE_BYTES)}, but {gigabytes(available)} of memory are free",
         hint=f"cap the tables with --table-rows, e.g. --table-rows 1M; the largest, number {largest + 1}, has "
         f"{sizes.tables[largest]:,} rows",
     )
-
-
-def gigabytes(count: int) -> str:
-    return f"{count / 1e9:.2f} GB"
-
-
-def _cached_files(path: Path) -> int:
-    """Bytes of file cache that count as used and that the kernel gives back when asked for memory."""
-    try:
-        entries = dict(line.split(" ", 1) for line in path.read_text().splitlines())
-        return int(entries["inactive_file"]) + int(entries["active_file"])
-    except (OSError, ValueError, KeyError):
-        return 0
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):  # not there, or the word "max"
-        return None

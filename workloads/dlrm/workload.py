@@ -28,11 +28,13 @@ from harness.api import (
     Work,
 )
 from workloads.common.criteo_data import PartName
-from workloads.dlrm.batches import Batches, Epoch, order_of_epoch, pool_batches
+from workloads.common.epochs import Epoch
+from workloads.common.memory import available_bytes, gigabytes
+from workloads.dlrm.batches import Batches, order_of_epoch, pool_batches
 from workloads.dlrm.checkpoint import Weights, load_dense, read_weights
 from workloads.dlrm.config import DLRMConfig
 from workloads.dlrm.data import ClickData, Rows, load_data
-from workloads.dlrm.memory import available_bytes, check_tables_fit, gigabytes
+from workloads.dlrm.memory import check_tables_fit
 from workloads.dlrm.model import DlrmDense, DlrmModel, initialize_dense
 from workloads.dlrm.predictions import write_predictions
 from workloads.dlrm.quality import optima, quality

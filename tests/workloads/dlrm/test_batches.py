@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from workloads.common.clicks import MISSING
 from workloads.common.criteo_data import dense_features
-from workloads.dlrm.batches import Batches, Epoch, order_of_epoch, pool_batches
+from workloads.common.epochs import Epoch
+from workloads.dlrm.batches import Batches, order_of_epoch, pool_batches
 from workloads.dlrm.data import Rows, transform_dense
 from workloads.dlrm.sizes import SAMPLE_BYTES
 
