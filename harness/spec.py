@@ -108,7 +108,10 @@ class RunSettings:
     cpus: str | None = setting(None, help="cores the worker may use, e.g. 0-3,6", group=_PROCESS)
     ranks: int = setting(1, minimum=1, help="worker processes that make one run together", group=_PROCESS)
     python: Path | None = setting(
-        None, help="another Python for the worker (a vendor's torch); recbench must be installed there", group=_PROCESS
+        None,
+        help="another Python for the worker (a vendor's torch); recbench must be installed there. On ipu: the Poplar "
+        "SDK's Python, which needs no recbench",
+        group=_PROCESS,
     )
 
     def __post_init__(self) -> None:

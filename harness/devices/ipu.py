@@ -1,56 +1,68 @@
-"""Graphcore's IPU through PopTorch: probed truthfully; execution is not built yet.
+"""Graphcore's IPU through PopTorch, in a process of its own under the Poplar SDK's Python.
 
-PopTorch is on no package index: it comes with the Poplar SDK, for a Python of its own age. So the look happens in that
-Python (`--python`), by a script that needs nothing of recbench.
+PopTorch is on no package index: it comes with the Poplar SDK, for a Python of its own age (3.8, torch 2.0). recbench's
+worker runs in our Python as on any device; `--python` names the SDK's interpreter, in which the probe looks and from
+which the executor starts its process. `POPTORCH_IPU_MODEL=1` asks for Graphcore's emulation, which is labelled so.
+
+`RECBENCH_IPU_MEMORY_PROPORTION` (0 to 1) is PopTorch's setAvailableMemoryProportion of each replica's IPU;
+`POPTORCH_CACHE_DIR` is where compiled executables are kept (recbench's cache folder when not set).
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
+import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from harness.api import Available, Capabilities, DeviceKind, Unavailable
-from harness.devices.unbuilt import HINT, Unbuilt
-from harness.errors import UsageError
+from harness import paths
+from harness.api import (
+    Available,
+    Capabilities,
+    DeviceEvent,
+    DeviceKind,
+    Executor,
+    Geometry,
+    Model,
+    OptimizerSpec,
+    Unavailable,
+)
+from harness.devices.host_event import HostEvent
+from harness.devices.ipu_probe import IpuFacts, gather, judge, kind_of
+from harness.errors import UnavailableError, UsageError, did_you_mean
 
-_SCRIPT = Path(__file__).with_name("ipu_facts.py")
-_GUIDE = "docs.graphcore.ai"
+if TYPE_CHECKING:
+    from harness.devices.ipu_executor import IpuExecutor
+    from harness.devices.ipu_process import IpuProcess
+
+MEMORY_VARIABLE = "RECBENCH_IPU_MEMORY_PROPORTION"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IpuFacts:
-    """What `ipu_facts.py` found. `missing`: poptorch is not installed; `problem`: why it does not import or answer."""
-
-    python: str | None = None
-    sdk: str | None = None
-    poptorch: str | None = None
-    problem: str | None = None
-    missing: bool = False
-    hardware: bool = False
-    starts: bool = True
-
-
-class IpuDevice(Unbuilt):
+class IpuDevice:
     """`ipu`. `python`: the Poplar SDK's interpreter; this one when None."""
 
     name = "ipu"
-    device_kind: DeviceKind = "hardware"
+    device_kind: DeviceKind = "emulated"  # until `open` has found hardware, or a stand-in
     capabilities = Capabilities(
-        static_shapes=True, jagged=False, optimizers=("sgd",), precisions=("fp32", "fp16"), asynchronous=True
+        static_shapes=True, jagged=False, optimizers=("sgd",), precisions=("fp32",), asynchronous=True
     )
-    foreign = True  # recbench itself does not run in its Python: `harness.devices.probe` hands `python` over
+    foreign = True  # recbench itself does not run in its Python: whoever starts a process hands `python` over
 
     def __init__(self, index: int | None = None, python: str | None = None) -> None:
         if index is not None:
             raise UsageError(f"device 'ipu:{index}': PopTorch chooses the IPUs itself", hint="write it as ipu")
         self.python = python
+        self._report: Any = None
+        self._process: IpuProcess | None = None
+        self._executor: IpuExecutor | None = None
+        self._facts: IpuFacts | None = None
+        self._threads: int | None = None
+        self._seed = 0
 
     def probe(self) -> Available | Unavailable:
-        return judge(gather(self.python or sys.executable), self.python or sys.executable)
+        python = self.python or sys.executable
+        return judge(gather(python), python)
 
     def environment(self) -> Mapping[str, str]:
         return {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
@@ -58,53 +70,117 @@ class IpuDevice(Unbuilt):
     def interpreter(self) -> str | None:
         return self.python
 
+    def report_to(self, context: Any) -> None:
+        """Who hears the compiler's progress and PopTorch's counters: a `harness.api.Context`."""
+        self._report = context
 
-def gather(python: str) -> IpuFacts:
-    """Runs the script; its answer is the last line that is an object of JSON, since the SDK logs to stdout too."""
+    def open(self, *, threads: int | None, seed: int) -> None:
+        """Starts the SDK's process and asks it what it found. UnavailableError where nothing could run there."""
+        import torch
+
+        torch.manual_seed(seed)
+        self._threads, self._seed = threads, seed
+        self._process = self._start()
+        python = self.python or sys.executable
+        self._facts = IpuFacts.of(self._process.facts)
+        verdict = judge(self._facts, python)
+        if isinstance(verdict, Unavailable):
+            self._process.end()
+            raise UnavailableError(verdict.reason, hint=verdict.hint)
+        self.device_kind = kind_of(self._facts)
+
+    def synchronize(self) -> None:
+        if self._executor is not None:
+            self._executor.wait()
+
+    def record_event(self) -> DeviceEvent:
+        return HostEvent() if self._executor is None else self._executor.record_event()
+
+    def memory_peak_bytes(self) -> int | None:
+        return None  # PopTorch tells it in profiling reports only
+
+    def describe(self) -> Mapping[str, Any]:
+        facts = self._facts
+        assert facts is not None, "open comes first"
+        return {
+            "name": f"Graphcore IPU ({self.device_kind})",
+            "python": facts.python,
+            "torch": facts.torch,
+            "poptorch": facts.poptorch,
+            "sdk": facts.sdk,
+            "hardware_version": facts.hardware_version,
+            "default_options": facts.variables.get("POPTORCH_DEFAULT_OPTIONS"),
+            "memory_proportion": memory_proportion(),
+        }
+
+    def ceilings(self) -> Mapping[str, float | None]:
+        return {}
+
+    def executor(
+        self, model: Model, geometry: Geometry, *, precision: str, compile: str, optimizer: OptimizerSpec
+    ) -> Executor:
+        """`compile`: PopTorch always compiles; off is refused by nobody, since it means torch.compile."""
+        from harness.devices.ipu_executor import IpuExecutor, IpuOptions
+
+        _check_offered("precision", precision, self.capabilities.precisions)
+        _check_offered("optimizer", optimizer.name, self.capabilities.optimizers)
+        if self.device_kind == "emulated" and geometry.replicas > 1:
+            raise UsageError(
+                f"replicas = {geometry.replicas}: the IPU model runs one replica only",
+                hint="use --replicas 1 with POPTORCH_IPU_MODEL, or real IPUs",
+            )
+        process, self._process = self._process or self._start(), None
+        made = IpuExecutor(
+            model,
+            geometry,
+            process,
+            IpuOptions(
+                seed=self._seed,
+                threads=self._threads,
+                emulated=self.device_kind == "emulated",
+                cache=_cache_folder(),
+                memory_proportion=memory_proportion(),
+            ),
+            optimizer=optimizer,
+            report=lambda: self._report,
+            release=self._release,
+        )
+        self._executor = made
+        return made
+
+    def _start(self) -> IpuProcess:
+        from harness.devices.ipu_process import IpuProcess
+
+        return IpuProcess(self.python or sys.executable)
+
+    def _release(self, process: IpuProcess) -> None:
+        process.end()
+
+
+def memory_proportion() -> float | None:
+    """Of the variable; UsageError where it is no share."""
+    text = os.environ.get(MEMORY_VARIABLE)
+    if text is None:
+        return None
     try:
-        answer = subprocess.run([python, str(_SCRIPT)], capture_output=True, text=True, errors="replace", check=False)
-    except OSError as error:
-        return IpuFacts(starts=False, problem=error.strerror)
-    for line in reversed(answer.stdout.splitlines()):
-        try:
-            return IpuFacts(**json.loads(line))
-        except (json.JSONDecodeError, TypeError):
-            continue
-    ended = f"was killed by signal {-answer.returncode}" if answer.returncode < 0 else f"ended with {answer.returncode}"
-    return IpuFacts(problem=f"{python} {ended} while it imported poptorch")
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0.0 < share <= 1.0:
+        raise UsageError(f"{MEMORY_VARIABLE} = {text!r} is not a share of the IPU's memory, like 0.3")
+    return share
 
 
-def judge(facts: IpuFacts, python: str) -> Unavailable:
-    """One sentence for each way an IPU can be missing; with one there, execution is what is missing."""
-    details = {"interpreter": python, "python": facts.python, "poptorch": facts.poptorch, "sdk": facts.sdk}
-    if not facts.starts:
-        return Unavailable(
-            reason=f"the interpreter {python} does not start: {facts.problem}", hint="check --python", state="broken"
+def _cache_folder() -> Path:
+    own = os.environ.get("POPTORCH_CACHE_DIR")
+    folder = Path(own) if own else paths.cache_dir() / "ipu-executables"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.absolute()
+
+
+def _check_offered(what: str, value: str, offered: tuple[str, ...]) -> None:
+    if value not in offered:
+        raise UsageError(
+            f"{what} = {value!r} is not offered on ipu; it offers {', '.join(offered)}",
+            hint=did_you_mean(value, offered),
         )
-    if facts.missing:
-        return Unavailable(
-            reason=f"poptorch is not installed in {python}, and the ipu device needs it",
-            hint="install Graphcore's Poplar SDK, source its enable.sh, and name the Python that has its poptorch "
-            f"wheel with --python ({_GUIDE})",
-            details=details,
-        )
-    if facts.problem is not None:
-        return Unavailable(
-            reason=f"poptorch does not work in {python}: {facts.problem}",
-            hint=f"source enable.sh of the Poplar SDK it belongs to before starting bench ({_GUIDE})",
-            state="broken",
-            details=details,
-        )
-    if not facts.hardware:
-        return Unavailable(
-            reason=f"poptorch {facts.poptorch} is installed, but no IPU is found",
-            hint="see what gc-info -l lists, and whether IPUOF_VIPU_API_HOST or the partition is set",
-            state="no card",
-            details=details,
-        )
-    return Unavailable(
-        reason=f"an IPU is there (poptorch {facts.poptorch}), but execution on ipu is not built yet",
-        hint=HINT,
-        state="not built",
-        details=details,
-    )

@@ -102,9 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--python")
     arguments = parser.parse_args(argv)
     signal.setitimer(signal.ITIMER_REAL, arguments.limit + 1.0)  # ends a child that has lost its parent
-    device = Registry(arguments.plugin).device(arguments.selector)
-    if arguments.python is not None:
-        vars(device)["python"] = arguments.python
+    device = make_device(Registry(arguments.plugin), arguments.selector, arguments.python)
     try:
         verdict = device.probe()
     except Exception as problem:  # noqa: BLE001  # whatever a vendor's package raises is told to the person
@@ -122,6 +120,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     with os.fdopen(arguments.channel, "w", closefd=False) as channel:
         channel.write(json.dumps(body, default=str) + "\n")
     return 0
+
+
+def make_device(registry: Registry, selector: str, python: str | None) -> Device:
+    """The device, with the person's `--python` where recbench itself does not run under it (`foreign`)."""
+    device = registry.device(selector)
+    if python is not None and getattr(device, "foreign", False):
+        vars(device)["python"] = python
+    return device
 
 
 def package_versions() -> dict[str, str | None]:

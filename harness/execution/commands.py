@@ -24,9 +24,20 @@ _THREAD_VARIABLES = (
 
 
 def interpreter(settings: RunSettings, device: Device) -> str:
-    """The Python of a worker: the person's (`--python`), the device's own, or ours. UsageError where it is none."""
+    """The Python of a worker: the person's (`--python`), the device's own, or ours. UsageError where it is none.
+
+    Ours, too, where the device runs its part under a Python that has no recbench (`foreign`): it starts that itself.
+    """
+    given = given_python(settings)
+    if getattr(device, "foreign", False):
+        return sys.executable
+    return given or device.interpreter() or sys.executable
+
+
+def given_python(settings: RunSettings) -> str | None:
+    """`--python`, absolute. UsageError where it is no program."""
     if settings.python is None:
-        return device.interpreter() or sys.executable
+        return None
     path = settings.python.expanduser()
     if not path.is_file() or not os.access(path, os.X_OK):
         raise UsageError(f"python = {str(path)!r} is not a program that can be started", hint="name an interpreter")
@@ -59,7 +70,12 @@ def cell_starts(
 
 def ceiling_start(plan: Plan, spec: RunSpec, device: Device, *, worker: Path | None = None) -> RankStart:
     """The worker that measures what this device can do at most, with this cell's threads."""
-    body = {"job": "ceilings", "device": spec.device, "threads": spec.settings.threads}
+    body = {
+        "job": "ceilings",
+        "device": spec.device,
+        "threads": spec.settings.threads,
+        "python": given_python(spec.settings),
+    }
     return _starts(plan, spec, device, body, worker, alone=True)[0]
 
 

@@ -22,9 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.api import Device
+from harness.devices.probe import make_device
 from harness.errors import BenchError, DataError, ExitCode, UnavailableError, UsageError
 from harness.execution import checkpoint
 from harness.execution.channel import ORPHANED, Channel
+from harness.execution.commands import given_python
 from harness.execution.context import WorkerContext
 from harness.execution.phases import Measurement
 from harness.registry import Registry
@@ -108,6 +110,9 @@ def _run_cell(
         output_dir=output_dir,
         shared=shared,
     )
+    report_to = getattr(device, "report_to", None)  # a device with a process of its own has things to tell meanwhile
+    if report_to is not None:
+        report_to(context)
     resumed = checkpoint.load(Path(cell["resumes"])) if cell.get("resumes") else None
     workload = registry.workload_class(spec.workload)()
     latency = description.modes[spec.mode].latency
@@ -131,7 +136,7 @@ def _open_device(channel: Channel, registry: Registry, spec: RunSpec, seed: int)
             raise UsageError(
                 f"cpus = {settings.cpus!r} names a core this process may not use", hint=f"allowed: {allowed}"
             ) from None
-    device = registry.device(spec.device)
+    device = make_device(registry, spec.device, given_python(settings))
     device.open(threads=settings.threads, seed=seed)
     channel.send(
         "environment",
@@ -166,7 +171,7 @@ def _compile_cache_state() -> str:
 
 
 def _measure_ceilings(channel: Channel, start: Mapping[str, Any]) -> None:
-    device = Registry(Path(path) for path in start["plugins"]).device(start["device"])
+    device = make_device(Registry(Path(path) for path in start["plugins"]), start["device"], start.get("python"))
     device.open(threads=start.get("threads"), seed=0)
     for name, value in device.ceilings().items():
         channel.send("metric", name=name, value=value, unit="", better="higher", role="info", kind="ratio")

@@ -22,6 +22,7 @@ from tests.contract.models import (
     differing,
     make_batch,
     through_a_file,
+    trained,
     weights_of,
 )
 
@@ -65,12 +66,12 @@ class ExecutorContract:
         stats = executor.drain()
         assert (stats.samples, stats.updates) == (3 * GEOMETRY.call_samples, 9)
         assert stats.loss_mean == pytest.approx(sum(losses) / len(losses), rel=1e-5)
-        ours, expected = weights_of(model), weights_of(oracle)
+        ours, expected = trained(executor, model), weights_of(oracle)
         for name, weight in expected.items():
             torch.testing.assert_close(ours[name], weight, rtol=1e-4, atol=1e-5)
 
     def test_the_geometry_of_an_update_does_not_change_what_is_learned(self):
-        trained = []
+        results = []
         for micro, replicas, accumulation in ((16, 1, 1), (8, 2, 1), (4, 2, 2), (2, 1, 8)):
             model = SmallModel()
             geometry = Geometry(
@@ -79,9 +80,9 @@ class ExecutorContract:
             executor = self.make(model, geometry)
             executor.train_call(executor.stage(make_batch(48)))
             assert executor.drain().updates == 3
-            trained.append(weights_of(model))
-        for other in trained[1:]:
-            for name, weight in trained[0].items():
+            results.append(trained(executor, model))
+        for other in results[1:]:
+            for name, weight in results[0].items():
                 torch.testing.assert_close(other[name], weight, rtol=1e-4, atol=1e-5)
 
     @pytest.mark.parametrize("rows", [1, 4, 5, 15, 16, 17, 33, 47])
@@ -97,7 +98,7 @@ class ExecutorContract:
         assert (stats.samples, stats.updates) == (rows, len(counts))
         expected = sum(loss * count for loss, count in zip(losses, counts, strict=True)) / rows
         assert stats.loss_mean == pytest.approx(expected, rel=1e-5)
-        ours = weights_of(model)
+        ours = trained(executor, model)
         for name, weight in weights_of(oracle).items():
             torch.testing.assert_close(ours[name], weight, rtol=1e-4, atol=1e-5)
 
@@ -108,7 +109,7 @@ class ExecutorContract:
         executor.train_call(executor.stage(make_batch(GEOMETRY.call_samples, 0)))
         stats = executor.drain()
         assert (stats.samples, stats.updates, stats.loss_mean) == (0, 0, None)
-        assert differing(before, weights_of(model)) == []
+        assert differing(before, trained(executor, model)) == []
 
     def test_preparing_changes_no_weight_no_buffer_and_not_the_random_state(self):
         model = SmallModel(dropout=0.5, normalise=True)
@@ -118,7 +119,7 @@ class ExecutorContract:
         executor = device.executor(model, GEOMETRY, precision="fp32", compile="off", optimizer=SGD)
         random_state = torch.get_rng_state()
         executor.prepare(make_batch(GEOMETRY.call_samples), make_batch(8), RATE)
-        assert differing(before, weights_of(model)) == []
+        assert differing(before, trained(executor, model)) == []
         assert torch.equal(random_state, torch.get_rng_state())
         assert executor.drain().samples == 0
 
@@ -137,11 +138,12 @@ class ExecutorContract:
         for one in staged:
             executor.train_call(one)
         executor.drain()
+        executor.state_dict()
         executor = self.make(late)
         for batch in batches:
             executor.train_call(executor.stage(batch))
             executor.drain()
-        assert_same(weights_of(early), weights_of(late), self.exact)
+        assert_same(weights_of(early), trained(executor, late), self.exact)
 
     def test_saved_and_loaded_it_goes_on_as_if_never_stopped(self):
         through = SmallModel(dropout=0.3, normalise=True)
@@ -161,7 +163,7 @@ class ExecutorContract:
         stats = again.drain()
         assert (stats.samples, stats.updates) == (expected.samples, expected.updates)
         assert stats.loss_mean == (expected.loss_mean if self.exact else pytest.approx(expected.loss_mean, rel=1e-5))
-        assert_same(weights_of(through), weights_of(resumed), self.exact)
+        assert_same(trained(executor, through), trained(again, resumed), self.exact)
 
     def test_tables_are_saved_under_canonical_names_in_float32(self):
         executor = self.make(SmallModel())
@@ -211,6 +213,7 @@ class ExecutorContract:
                 if asks:
                     executor.infer_call(executor.stage(make_batch(8, seed=5)), 8)
             executor.drain()
+            executor.state_dict()
         assert_same(weights_of(plain), weights_of(asked), self.exact)
 
     def test_batches_that_do_not_fit_are_refused(self):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from harness.api import HostBatch
+from harness.api import Executor, HostBatch, Portable
 
 DENSE, TABLES, WIDTH, ROWS = 3, 2, 4, 11
 
@@ -64,10 +65,18 @@ class SmallModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.dense = SmallDense(dropout, normalise)
+        self._form = {"dropout": dropout, "normalise": normalise}
         self.tables = SmallTables(torch.Generator().manual_seed(seed))
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return nn.functional.binary_cross_entropy_with_logits(logits, labels)
+
+    def portable(self) -> Portable:
+        return Portable(
+            files=(Path(__file__).with_name("portable_small.py"),),
+            factory="portable_small:build",
+            arguments={"dense": DENSE, "tables": TABLES, "rows": ROWS, "width": WIDTH, **self._form},
+        )
 
 
 def make_batch(size: int, rows: int | None = None, seed: int = 0) -> HostBatch:
@@ -85,6 +94,12 @@ def weights_of(model: SmallModel) -> dict[str, Tensor]:
     """A copy of every weight and buffer, on the host."""
     named = {**model.dense.state_dict(), **model.tables.state_dict()}
     return {name: tensor.detach().cpu().clone() for name, tensor in named.items()}
+
+
+def trained(executor: Executor, model: SmallModel) -> dict[str, Tensor]:
+    """As `weights_of`, once the executor has brought the model up to date: a device may keep its weights to itself."""
+    executor.state_dict()
+    return weights_of(model)
 
 
 def differing(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> list[str]:
