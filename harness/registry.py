@@ -19,6 +19,7 @@ from harness.errors import UsageError, did_you_mean
 
 WORKLOADS: Mapping[str, str] = {  # the first is where a newcomer begins
     "dlrm": "workloads.dlrm.config:DESCRIPTION",
+    "din": "workloads.din.config:DESCRIPTION",
     "cachesim": "workloads.cachesim.config:DESCRIPTION",
 }
 DEVICES: Mapping[str, str] = {

@@ -41,6 +41,38 @@ def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float | None:
     return _auc_of_groups(clicks, others)
 
 
+def grouped_auc(labels: npt.ArrayLike, scores: npt.ArrayLike, groups: npt.ArrayLike) -> float | None:
+    """The AUC inside each group (a user's rows), averaged with the group's number of rows as its weight.
+
+    Groups of one class have no AUC and are left out (Zhou et al. 2018, section 6.3, who weigh by impressions). None
+    where no group has both.
+    """
+    truth, values = _checked_labels(labels), _checked_scores(scores, "scores")
+    whose = np.asarray(groups)
+    _same_length(truth, values, "labels", "scores")
+    if whose.shape != truth.shape:
+        raise ValueError(f"{truth.size} labels but groups of shape {whose.shape}")
+    if not truth.size:
+        return None
+    order = np.lexsort((values, whose))
+    truth, values, whose = truth[order].astype(np.int64), values[order], whose[order]
+    group_starts = _changes(whose[1:] != whose[:-1])
+    starts = _changes((whose[1:] != whose[:-1]) | (values[1:] != values[:-1]))  # of ties inside a group
+    clicks = np.add.reduceat(truth, starts)
+    others = np.diff(starts, append=truth.size) - clicks
+    first_tie = np.searchsorted(starts, group_starts)  # each group begins with a new tie
+    before = np.cumsum(others) - others
+    own_before = before - np.repeat(before[first_tie], np.diff(first_tie, append=starts.size))
+    doubled = np.add.reduceat(clicks * (2 * own_before + others), first_tie)
+    click_count, other_count = np.add.reduceat(clicks, first_tie), np.add.reduceat(others, first_tie)
+    both = (click_count > 0) & (other_count > 0)
+    if not both.any():
+        return None
+    rows = (click_count + other_count)[both]
+    auc = doubled[both] / (2 * click_count[both] * other_count[both])
+    return float(np.dot(auc, rows) / rows.sum())
+
+
 def delong(labels: npt.ArrayLike, scores: npt.ArrayLike) -> AucEstimate | None:
     """ROC AUC with DeLong's standard error in O(n log n); None when a class is missing.
 
@@ -172,8 +204,12 @@ def _tie_groups(labels: Floats, scores: npt.NDArray[np.floating]) -> tuple[Integ
 
 
 def _group_starts(ascending: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
-    changes = np.flatnonzero(ascending[1:] != ascending[:-1]) + 1
-    return np.concatenate((np.zeros(1, np.intp), changes))
+    return _changes(ascending[1:] != ascending[:-1])
+
+
+def _changes(differs: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """Where runs begin, of which `differs` [n - 1] says that an entry is not as the one before."""
+    return np.concatenate((np.zeros(1, np.intp), np.flatnonzero(differs) + 1))
 
 
 def _mean(values: npt.NDArray[np.float64] | npt.NDArray[np.bool_]) -> float | None:

@@ -190,7 +190,7 @@ class _PartWriter:
     def __init__(self, folder: Path, part: str) -> None:
         self.lines = 0
         self._names: dict[str, int] = {}
-        self._types = {
+        self._types: dict[str, np.dtype[np.integer]] = {
             **dict.fromkeys((*_COLUMNS, "past-items", "past-categories"), np.dtype(np.int32)),
             "starts": np.dtype(np.int64),
             "labels": np.dtype(np.int8),

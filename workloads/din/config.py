@@ -256,7 +256,6 @@ class DINConfig:
 
 
 _SCOPES: tuple[Literal["compute", "compute+input", "end_to_end"], ...] = ("compute", "compute+input", "end_to_end")
-_QUALITY = "difference"
 
 DESCRIPTION = Description(
     name="din",
@@ -270,12 +269,12 @@ DESCRIPTION = Description(
     },
     metrics=(
         MetricSpec("throughput", "samples/s", "higher", "primary", "ratio", "samples over seconds of measuring"),
-        MetricSpec("auc", "", "higher", "gate", _QUALITY, "ROC AUC, exact, ties counted one half"),
-        MetricSpec("gauc", "", "higher", "info", _QUALITY, "AUC inside each user's rows, weighted by their number"),
-        MetricSpec("auc_standard_error", "", "none", "info", _QUALITY, "DeLong's, over the rows of the part"),
-        MetricSpec("auc_bayes", "", "none", "info", _QUALITY, "what no model can beat on these rows"),
-        MetricSpec("log_loss", "nat", "lower", "info", _QUALITY, "mean binary cross-entropy"),
-        MetricSpec("accuracy", "", "higher", "info", _QUALITY, "share of rows on the right side of 0.5"),
+        MetricSpec("auc", "", "higher", "gate", "difference", "ROC AUC, exact, ties counted one half"),
+        MetricSpec("gauc", "", "higher", "info", "difference", "AUC inside each user's rows, weighted by their number"),
+        MetricSpec("auc_standard_error", "", "none", "info", "difference", "DeLong's, over the rows of the part"),
+        MetricSpec("auc_bayes", "", "none", "info", "difference", "what no model can beat on these rows"),
+        MetricSpec("log_loss", "nat", "lower", "info", "difference", "mean binary cross-entropy"),
+        MetricSpec("accuracy", "", "higher", "info", "difference", "share of rows on the right side of 0.5"),
         MetricSpec("best_epoch", "epochs", "none", "info", "exact", "epochs trained when validation was best"),
         MetricSpec("rows_evaluated", "rows", "none", "info", "exact", "rows the quality was computed over"),
         MetricSpec("unique_rows", "rows", "none", "info", "exact", "synthetic samples that differ from each other"),

@@ -68,7 +68,7 @@ class BatchStatistics(nn.Module):
     def forward(self, x: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if self.running and not self.training:
             return self.mean, self.variance
-        x = x.float()
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
         if valid is None:
             variance, mean = torch.var_mean(x, 0, unbiased=False)
             share: float | Tensor = STATISTICS_MOMENTUM
@@ -202,8 +202,9 @@ class Din(nn.Module):
         scores = self.scores(target, past)
         if self.shape.weights == "plain":
             return scores * mask
-        mask = mask.float()
-        scores = scores.float() * mask + (1.0 - mask) * MASKED_SCORE  # exact: a product with 1 or 0, a sum with 0
+        wide = torch.promote_types(scores.dtype, torch.float32)  # half a float cannot hold the masked score
+        mask = mask.to(wide)
+        scores = scores.to(wide) * mask + (1.0 - mask) * MASKED_SCORE  # exact: a product with 1 or 0, a sum with 0
         return torch.softmax(scores, 1) * mask  # without a past the softmax is even, and the mask takes it all
 
     def scores(self, target: Tensor, past: Tensor) -> Tensor:

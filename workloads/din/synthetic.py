@@ -180,7 +180,8 @@ def _draw(plan: _Plan, at: Integers, interest: npt.NDArray[np.int64], percent: i
     first = -(-(category - 1) * count // groups)  # the least place whose category this is
     after = -(-category * count // groups)
     share = words["item"].at(at) >> np.uint64(40)  # 24 bits
-    return first + (share.astype(np.int64) * (after - first) >> 24) + 1
+    items: Integers = first + (share.astype(np.int64) * (after - first) >> 24) + 1
+    return items
 
 
 def _categories(plan: _Plan, words: npt.NDArray[np.uint64]) -> Integers:
@@ -189,7 +190,8 @@ def _categories(plan: _Plan, words: npt.NDArray[np.uint64]) -> Integers:
 
 
 def _spread(numbers: Integers, count: int) -> Integers:
-    return (numbers[:, None] * count + np.arange(count)).reshape(-1)
+    spread: Integers = (numbers[:, None] * count + np.arange(count)).reshape(-1)
+    return spread
 
 
 def _seen(
@@ -199,15 +201,15 @@ def _seen(
     known = np.unique(owner.astype(np.int64) * categories + past)
     keys = (np.arange(len(wanted), dtype=np.int64)[:, None] * categories + wanted).reshape(-1)
     place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    return (known[place] == keys).astype(np.int64)
+    found: Integers = (known[place] == keys).astype(np.int64)
+    return found
 
 
 def _different(samples: Samples, starts: npt.NDArray[np.int64]) -> int:
     """How many samples differ in user, target or past: by a 64-bit hash of all their ids."""
     past = splitmix64(1, samples.sequences.items.astype(np.uint64))
-    past = splitmix64(
-        2, past + np.arange(len(past), dtype=np.uint64) - np.repeat(starts, samples.lengths[::2]).astype(np.uint64)
-    )
+    inside = (np.arange(len(past)) - np.repeat(starts, samples.lengths[::2])).astype(np.uint64)
+    past = splitmix64(2, past + inside)
     sums = np.add.reduceat(past, starts)
     own = samples.users.astype(np.uint64) << np.uint64(32) | samples.items.astype(np.uint64)
     return len(np.unique(splitmix64(3, np.repeat(sums, 2) + splitmix64(4, own))))

@@ -1,0 +1,372 @@
+"""What a past without padding says of its target: the attention of `workloads.din.network` over flat sequences.
+
+`plain` is written in operations that autograd knows. `fused` computes the same, and its gradient by hand, for CPUs: a
+block of positions at a time, so that what one layer hands to the next stays in the cache, and with one pass where
+autograd makes several. A block whose samples have one length multiplies each with a matrix of its own (`merged`), any
+other one multiplies [k, q * k] (`split`).
+
+    B samples, N places of all pasts, V width of an item with its category, A attention width, W first layer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from workloads.din.network import Din
+
+BLOCK_PLACES = 1024  # 1,024 places of 80 + 72 floats fill half of a second-level cache of a megabyte
+
+
+def sample_of(lengths: Tensor, places: int) -> Tensor:
+    """Which sample each place belongs to [N], without waiting for the device."""
+    numbers = torch.arange(len(lengths), device=lengths.device)
+    return torch.repeat_interleave(numbers, lengths, output_size=places)
+
+
+def plain(dense: Din, lengths: Tensor, target: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of the past and interest, [B, V] each, of targets [B, V] and a flat past [N, V]."""
+    sample = sample_of(lengths, len(past))
+    total = _sums(past, sample, len(target))
+    if dense.unit is None:
+        weights = (1.0 / lengths.clamp(min=1).to(past.dtype)).index_select(0, sample)
+    else:
+        scores = _scores(dense, sample, target, past)
+        wide = torch.promote_types(scores.dtype, torch.float32)
+        weights = softmax(scores.to(wide), sample, len(target)) if dense.shape.weights == "softmax" else scores
+    return total, _sums(past * weights.to(past.dtype).unsqueeze(1), sample, len(target))
+
+
+def softmax(scores: Tensor, sample: Tensor, samples: int) -> Tensor:
+    """Softmax [N] over the places of each sample."""
+    highest = scores.detach().new_full((samples,), -torch.inf).scatter_reduce(0, sample, scores.detach(), "amax")
+    shifted = torch.exp(scores - highest.index_select(0, sample))
+    norm = shifted.new_zeros(samples).index_add(0, sample, shifted)
+    return shifted / norm.index_select(0, sample)
+
+
+def _sums(values: Tensor, sample: Tensor, samples: int) -> Tensor:
+    return values.new_zeros(samples, values.shape[1]).index_add(0, sample, values)
+
+
+def _scores(dense: Din, sample: Tensor, target: Tensor, past: Tensor) -> Tensor:
+    unit = dense.unit
+    assert unit is not None
+    q, k = (target, past) if dense.project is None else (dense.project(target), dense.project(past))
+    of_q, of_k, of_product = unit.parts()
+    offset = F.linear(q, of_q, unit.matrix(0)[1]).index_select(0, sample)
+    hidden = F.linear(k, of_k) + F.linear(k * q.index_select(0, sample), of_product) + offset
+    for index in range(1, len(unit.layers)):
+        hidden = F.linear(torch.sigmoid(hidden), *unit.matrix(index))
+    scores = hidden.squeeze(1)
+    return scores * dense.score_factor() if dense.shape.scale else scores
+
+
+def fused(dense: Din, lengths: Tensor, target: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    """The same as `plain`, by `Attention`; only for a real unit on the items themselves."""
+    unit = dense.unit
+    assert unit is not None and dense.project is None
+    weights = [tensor for index in range(len(unit.layers)) for tensor in unit.matrix(index)]
+    scale = dense.score_factor() if dense.shape.scale else 1.0
+    total, interest = Attention.apply(  # type: ignore[no-untyped-call]
+        lengths, scale, dense.shape.weights == "softmax", torch.is_grad_enabled(), target, past, *weights
+    )
+    return total, interest
+
+
+def can_fuse(dense: Din) -> bool:
+    """A unit of at least one hidden layer, on the items themselves."""
+    return dense.unit is not None and dense.project is None and len(dense.unit.layers) > 1
+
+
+class _Pool:
+    """Memory for what the forward pass keeps, used again: fresh pages of this size cost more than the sums in them."""
+
+    def __init__(self) -> None:
+        self._free: dict[tuple[int, torch.dtype], list[Tensor]] = {}
+
+    def take(self, rows: int, width: int, dtype: torch.dtype) -> Tensor:
+        free = self._free.get((width, dtype), [])
+        while free:
+            found = free.pop()
+            if len(found) >= rows:
+                return found
+        return torch.empty(rows + rows // 8, width, dtype=dtype)
+
+    def give(self, tensor: Tensor) -> None:
+        self._free.setdefault((tensor.shape[1], tensor.dtype), []).append(tensor)
+
+
+_POOL = _Pool()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """Samples [first, last) with their places [begin, end)."""
+
+    first: int
+    last: int
+    begin: int
+    end: int
+
+
+class _Segments:
+    """The samples' places in blocks. `even` is the one length of all samples, or None; lengths of 16 and more pay for a
+    matrix a sample."""
+
+    def __init__(self, lengths: Tensor, places: int) -> None:
+        samples = len(lengths)
+        self.lengths = lengths
+        self.offsets = torch.zeros(samples + 1, dtype=torch.int64)
+        torch.cumsum(lengths, 0, out=self.offsets[1:])
+        even = samples > 0 and places >= 16 * samples and bool((lengths == lengths[0]).all())
+        self.even = places // samples if even else None
+        self.places = torch.arange(places)
+        if self.even is not None:
+            step = max(1, BLOCK_PLACES // self.even)
+            edges = [*range(0, samples, step), samples]
+        else:
+            wanted = torch.arange(BLOCK_PLACES, max(places, BLOCK_PLACES), BLOCK_PLACES)
+            edges = [0, *sorted(set(torch.searchsorted(self.offsets, wanted).tolist())), samples]
+        begins = self.offsets[edges].tolist()
+        self.blocks = [
+            _Block(edges[i], edges[i + 1], begins[i], begins[i + 1])
+            for i in range(len(edges) - 1)
+            if begins[i + 1] > begins[i]
+        ]
+        self.sample = torch.repeat_interleave(torch.arange(samples), lengths, output_size=places)
+
+    def sums(self, values: Tensor, block: _Block, weights: Tensor | None = None) -> Tensor:
+        """Sums [b, W] of the rows [n, W] of each sample of a block, weighted if asked."""
+        offsets = self.offsets[block.first : block.last + 1] - block.begin
+        return F.embedding_bag(
+            self.places[: len(values)],
+            values,
+            offsets,
+            mode="sum",
+            per_sample_weights=weights,
+            include_last_offset=True,
+        )
+
+
+class _Layers:
+    """The unit's matrices, the first one taken apart."""
+
+    def __init__(self, tensors: Sequence[Tensor], width: int) -> None:
+        self.weights, self.biases = tensors[::2], tensors[1::2]
+        of_q, of_k, of_difference, of_product = torch.split(self.weights[0], width, 1)
+        self.of_q = of_q + of_difference  # [W, V]
+        self.of_both = torch.cat([of_k - of_difference, of_product], 1)  # [W, 2 V]: of k, of q * k
+        self.of_k_t = self.of_both[:, :width].t().contiguous()  # [V, W]
+        self.of_product_t = of_product.t().contiguous()
+
+    def matrices(self, q: Tensor) -> Tensor:
+        """The first layer of k, one for each target: [b, V, W]."""
+        return torch.addcmul(self.of_k_t, q.unsqueeze(2), self.of_product_t)
+
+
+class Attention(torch.autograd.Function):
+    """(lengths, scale, softmax or not, keep, target, past, weight and bias of each layer) -> (sum of past, interest).
+
+    Its gradient can be taken once. `keep` says that it will be.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        lengths: Tensor,
+        scale: float,
+        with_softmax: bool,
+        keep: bool,
+        target: Tensor,
+        past: Tensor,
+        *tensors: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        segments = _Segments(lengths, len(past))
+        layers = _Layers(tensors, target.shape[1])
+        offset = torch.addmm(layers.biases[0], target, layers.of_q.t())  # [B, W]
+        widths = [len(bias) for bias in layers.biases[:-1]]
+        rows = len(past) if keep else max((block.end - block.begin for block in segments.blocks), default=0)
+        hidden = [_POOL.take(rows, width, past.dtype) for width in widths]
+        weights = past.new_empty(len(past))
+        total, interest = torch.zeros_like(target), torch.zeros_like(target)
+        for block in segments.blocks:
+            k = past[block.begin : block.end]
+            begin = block.begin if keep else 0
+            own = [each[begin : begin + len(k)] for each in hidden]
+            _first_layer(segments, layers, block, target, k, offset, own[0])
+            for index in range(1, len(own)):
+                below = own[index - 1].sigmoid_()
+                torch.addmm(layers.biases[index], below, layers.weights[index].t(), out=own[index])
+            scores = torch.addmv(layers.biases[-1], own[-1].sigmoid_(), layers.weights[-1][0])
+            if scale != 1.0:
+                scores.mul_(scale)
+            if with_softmax:
+                scores = _softmax(segments, block, scores)
+            weights[block.begin : block.end] = scores
+            some = slice(block.first, block.last)
+            if segments.even is None:
+                total[some] = segments.sums(k, block)
+                interest[some] = segments.sums(k, block, scores)
+            else:
+                by_sample = k.view(block.last - block.first, segments.even, -1)
+                torch.sum(by_sample, 1, out=total[some])
+                interest[some] = torch.bmm(scores.view(-1, 1, segments.even), by_sample).squeeze(1)
+        if keep:
+            ctx.save_for_backward(target, past, weights, *tensors)
+            ctx.known = (segments, layers, hidden, scale, with_softmax)
+        else:
+            for each in hidden:
+                _POOL.give(each)
+        return total, interest
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        target, past, weights, *tensors = ctx.saved_tensors
+        segments, layers, hidden, scale, with_softmax = ctx.known
+        ctx.known = None
+        d_total, d_interest = (each.contiguous() for each in gradients)
+        d_past, d_target = torch.empty_like(past), torch.zeros_like(target)
+        d_tensors = [torch.zeros_like(tensor) for tensor in tensors]
+        d_weights, d_biases = d_tensors[::2], d_tensors[1::2]
+        d_offset = target.new_zeros(len(target), len(layers.biases[0]))
+        d_both = torch.zeros_like(layers.of_both)
+        for block in segments.blocks:
+            places = slice(block.begin, block.end)
+            own = [each[places] for each in hidden]
+            d_scores = _scores_backward(segments, block, past[places], weights[places], d_interest, with_softmax)
+            if scale != 1.0:
+                d_scores.mul_(scale)
+            d_weights[-1][0].addmv_(own[-1].t(), d_scores)
+            d_biases[-1].add_(d_scores.sum())
+            below = torch.outer(d_scores, layers.weights[-1][0])
+            for index in range(len(own) - 1, 0, -1):
+                _sigmoid_backward(below, own[index])
+                d_weights[index].addmm_(below.t(), own[index - 1])
+                d_biases[index].add_(below.sum(0))
+                below = torch.mm(below, layers.weights[index])
+            _sigmoid_backward(below, own[0])
+            _first_backward(segments, layers, block, target, past, below, d_both, d_offset, d_target, d_past)
+            _add_pooled(segments, block, weights[places], d_total, d_interest, d_past[places])
+        for each in hidden:
+            _POOL.give(each)
+        d_of_q = torch.mm(d_offset.t(), target)
+        d_target.addmm_(d_offset, layers.of_q)
+        d_of_k, d_of_product = torch.split(d_both, target.shape[1], 1)
+        d_weights[0].copy_(torch.cat([d_of_q, d_of_k, d_of_q - d_of_k, d_of_product], 1))
+        d_biases[0].copy_(d_offset.sum(0))
+        return (None, None, None, None, d_target, d_past, *d_tensors)
+
+
+def _first_layer(
+    segments: _Segments, layers: _Layers, block: _Block, target: Tensor, k: Tensor, offset: Tensor, out: Tensor
+) -> None:
+    """The unit's first layer of a block before its sigmoid, into `out` [n, W]."""
+    some = slice(block.first, block.last)
+    if segments.even is None:
+        sample = segments.sample[block.begin : block.end]
+        torch.addmm(offset.index_select(0, sample), _beside_product(target, sample, k), layers.of_both.t(), out=out)
+        return
+    samples = block.last - block.first
+    torch.baddbmm(
+        offset[some].unsqueeze(1),
+        k.view(samples, segments.even, -1),
+        layers.matrices(target[some]),
+        out=out.view(samples, segments.even, -1),
+    )
+
+
+def _beside_product(target: Tensor, sample: Tensor, k: Tensor) -> Tensor:
+    """[k, q * k] of some places [n, 2 V]."""
+    width = k.shape[1]
+    both = k.new_empty(len(k), 2 * width)
+    both[:, :width] = k
+    torch.mul(k, target.index_select(0, sample), out=both[:, width:])
+    return both
+
+
+def _softmax(segments: _Segments, block: _Block, scores: Tensor) -> Tensor:
+    if segments.even is not None:
+        return torch.softmax(scores.view(-1, segments.even), 1).view(-1)
+    sample = segments.sample[block.begin : block.end] - block.first
+    return softmax(scores, sample, block.last - block.first)
+
+
+def _scores_backward(
+    segments: _Segments, block: _Block, k: Tensor, weights: Tensor, d_interest: Tensor, with_softmax: bool
+) -> Tensor:
+    """From the gradient of the interest [B, V] to that of a block's scores [n], before their scale."""
+    some = slice(block.first, block.last)
+    if segments.even is not None:
+        shape = (block.last - block.first, segments.even)
+        d_weights = torch.bmm(k.view(*shape, -1), d_interest[some].unsqueeze(2)).squeeze(2)
+        if not with_softmax:
+            return d_weights.reshape(-1)
+        by_sample = weights.view(shape)
+        found: Tensor = torch._softmax_backward_data(d_weights, by_sample, 1, weights.dtype)
+        return found.reshape(-1)
+    sample = segments.sample[block.begin : block.end]
+    d_weights = (k * d_interest.index_select(0, sample)).sum(1)
+    if not with_softmax:
+        return d_weights
+    weighted = weights * d_weights
+    sums = segments.sums(weighted.unsqueeze(1), block)
+    return weighted.addcmul_(weights, sums.index_select(0, sample - block.first).squeeze(1), value=-1.0)
+
+
+def _first_backward(
+    segments: _Segments,
+    layers: _Layers,
+    block: _Block,
+    target: Tensor,
+    past: Tensor,
+    below: Tensor,  # gradient of the first layer before its sigmoid [n, W]
+    d_both: Tensor,
+    d_offset: Tensor,
+    d_target: Tensor,
+    d_past: Tensor,
+) -> None:
+    """Adds to the gradients of the first layer, sets those of a block's targets, and of its past through the scores."""
+    some, places = slice(block.first, block.last), slice(block.begin, block.end)
+    k, q, width = past[places], target[some], target.shape[1]
+    if segments.even is not None:
+        shape = (block.last - block.first, segments.even, -1)
+        by_sample = below.view(shape)
+        torch.sum(by_sample, 1, out=d_offset[some])
+        d_matrices = torch.bmm(k.view(shape).transpose(1, 2), by_sample)  # [b, V, W]
+        torch.bmm(by_sample, layers.matrices(q).transpose(1, 2), out=d_past[places].view(shape))
+        d_both[:, :width].add_(d_matrices.sum(0).t())
+        torch.sum(d_matrices * layers.of_product_t, 2, out=d_target[some])
+        d_both[:, width:].add_(d_matrices.mul_(q.unsqueeze(2)).sum(0).t())
+        return
+    sample = segments.sample[places]
+    d_both.addmm_(below.t(), _beside_product(target, sample, k))
+    d_k, d_product = torch.split(torch.mm(below, layers.of_both), width, 1)
+    d_offset[some] = segments.sums(below, block)
+    d_target[some] = segments.sums(d_product * k, block)
+    torch.addcmul(d_k, d_product, target.index_select(0, sample), out=d_past[places])
+
+
+def _add_pooled(
+    segments: _Segments, block: _Block, weights: Tensor, d_total: Tensor, d_interest: Tensor, d_past: Tensor
+) -> None:
+    """What the sum and the interest add to the gradient of a block's past [n, V]."""
+    some = slice(block.first, block.last)
+    if segments.even is not None:
+        by_sample = d_past.view(block.last - block.first, segments.even, -1)
+        by_sample.add_(d_total[some].unsqueeze(1))
+        by_sample.baddbmm_(weights.view(-1, segments.even, 1), d_interest[some].unsqueeze(1))
+        return
+    sample = segments.sample[block.begin : block.end]
+    d_past.add_(d_total.index_select(0, sample))
+    d_past.addcmul_(weights.unsqueeze(1), d_interest.index_select(0, sample))
+
+
+def _sigmoid_backward(gradient: Tensor, output: Tensor) -> None:
+    """Turns the gradient of a sigmoid's output into that of its input, in place."""
+    torch.ops.aten.sigmoid_backward.grad_input(gradient, output, grad_input=gradient)
