@@ -214,6 +214,8 @@ class IpuExecutor:
         """One copy, into shared memory. UsageError for another shape than the first and for ids from 2**31 on."""
         if self._specs is None:
             raise UsageError("the IPU's shapes are not known before `prepare`")
+        if batch.flat:
+            raise UsageError("the IPU has static shapes: it takes no flat ids of samples of different length")
         specs = specs_of(batch)
         size = len((*batch.inputs, *batch.ids)[0])
         if not 0 <= batch.rows <= size:
@@ -284,7 +286,7 @@ class IpuExecutor:
             raise UsageError(f"an inference call takes at most {self._rows['infer']} samples, not {staged.size}")
         if not valid_rows:
             return torch.empty(0)
-        self._alive().post("infer", slot=staged.slot)
+        self._alive().post("infer", slot=staged.slot, rows=valid_rows)
         self._wait_for("infer")
         return self._answers[:valid_rows].clone()
 
@@ -451,7 +453,7 @@ def portable_of(model: Model) -> Portable:
         raise UsageError(
             "device = 'ipu' needs a model that runs under PopTorch's Python, and this workload's model has no portable "
             "form",
-            hint="run it on --device cpu or cuda; `din` has one",
+            hint="run it on --device cpu or cuda",
         )
     return model.portable()
 

@@ -1,20 +1,20 @@
 from __future__ import annotations
 
-import ast
-import dataclasses
-import json
+import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from harness.api import Device, UnavailableError, UsageError
-from harness.devices import ipu, ipu_facts
-from harness.devices.ipu import IpuDevice, IpuFacts, gather, judge
-from harness.devices.probe import probe_in_child
+from harness.api import Device, Geometry, UnavailableError, UsageError
+from harness.devices.ipu import MEMORY_VARIABLE, IpuDevice, memory_proportion
+from harness.devices.probe import make_device
+from harness.execution.commands import interpreter
+from harness.registry import Registry
+from harness.spec import RunSettings
 from tests.contract.device_contract import DeviceContract
-
-READY = IpuFacts(python="3.8.10", sdk="/opt/poplar", poptorch="3.3.0", hardware=True)
+from tests.contract.executor_contract import SGD
+from tests.contract.models import SmallModel
+from tests.devices.ipu_pool import STANDINS
 
 
 class TestIpu(DeviceContract):
@@ -25,68 +25,74 @@ class TestIpu(DeviceContract):
         return IpuDevice()
 
 
-def test_nothing_installed_no_ipu_and_not_built_are_told_apart():
-    cases = [
-        IpuFacts(missing=True, problem="No module named 'poptorch'"),
-        dataclasses.replace(READY, hardware=False),
-        dataclasses.replace(READY, problem="libpoplar.so: cannot open shared object file"),
-        dataclasses.replace(READY, starts=False, problem="Permission denied"),
-        READY,
-    ]
-    verdicts = [judge(facts, "/sdk/python") for facts in cases]
-    assert [f"{verdict.state}: {verdict.reason}" for verdict in verdicts] == [
-        "not installed: poptorch is not installed in /sdk/python, and the ipu device needs it",
-        "no card: poptorch 3.3.0 is installed, but no IPU is found",
-        "broken: poptorch does not work in /sdk/python: libpoplar.so: cannot open shared object file",
-        "broken: the interpreter /sdk/python does not start: Permission denied",
-        "not built: an IPU is there (poptorch 3.3.0), but execution on ipu is not built yet",
-    ]
-    assert all(verdict.hint for verdict in verdicts)
-    assert "enable.sh" in verdicts[0].hint
-    assert "--python" in verdicts[0].hint
-
-
-def test_the_sdk_s_python_is_asked_through_a_child(tmp_path):
-    """A recorded stand-in of the SDK's Python that logs before it answers, as Poplar does."""
-    python = tmp_path / "python3.8"
-    body = {key: value for key, value in dataclasses.asdict(READY).items() if key != "starts"}
-    python.write_text(f"#!/bin/sh\necho '[poplar] a log line'\necho '{json.dumps(body)}'\n")
-    python.chmod(0o755)
-    assert gather(str(python)) == READY
-    verdict = probe_in_child("ipu", python=python)
-    assert verdict.reason == "an IPU is there (poptorch 3.3.0), but execution on ipu is not built yet"
-
-
-def test_a_python_that_dies_or_does_not_exist_is_a_fact(tmp_path):
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nkill -SEGV $$\n")
-    python.chmod(0o755)
-    assert "was killed by signal 11" in judge(gather(str(python)), "P").reason
-    assert (
-        judge(gather(str(tmp_path / "none")), "P").reason
-        == "the interpreter P does not start: No such file or directory"
-    )
-
-
-def test_the_script_runs_under_python_3_8():
-    source = Path(ipu_facts.__file__).read_text()
-    ast.parse(source, feature_version=(3, 8))
-    imported = {node.names[0].name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import)}
-    assert imported <= {*sys.stdlib_module_names, "poptorch"}
-
-
-def test_poptorch_is_looked_for_truthfully(tmp_path, monkeypatch):
-    assert ipu_facts.look()["missing"] is True
-    (tmp_path / "poptorch.py").write_text('__version__ = "3.3.0"\ndef ipuHardwareIsAvailable(): return False\n')
-    monkeypatch.syspath_prepend(tmp_path)
-    facts = ipu_facts.look()
-    monkeypatch.delitem(sys.modules, "poptorch")
-    assert (facts["missing"], facts["poptorch"], facts["hardware"]) == (False, "3.3.0", False)
-
-
-def test_an_index_is_refused_and_so_is_every_use():
+def test_an_index_is_refused():
     with pytest.raises(UsageError, match="ipu:1"):
         IpuDevice(1)
-    with pytest.raises(UnavailableError, match="execution on ipu is not built yet"):
+
+
+def test_without_poptorch_it_does_not_open():
+    with pytest.raises(UnavailableError, match="poptorch is not installed in"):
         IpuDevice().open(threads=None, seed=0)
-    assert ipu.IpuDevice(python="/sdk/python").interpreter() == "/sdk/python"
+
+
+def test_it_is_no_hardware_until_that_is_proven():
+    assert IpuDevice().device_kind != "hardware"
+
+
+def test_the_worker_stays_in_our_python_and_the_device_gets_the_person_s(tmp_path):
+    python = tmp_path / "python3.8"
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    settings = RunSettings(device="ipu", python=python)
+    registry = Registry()
+    assert interpreter(settings, registry.device("ipu")) == sys.executable
+    assert interpreter(settings, registry.device("cpu")) == str(python)
+    assert make_device(registry, "ipu", str(python)).interpreter() == str(python)
+    assert make_device(registry, "cpu", str(python)).interpreter() is None
+    with pytest.raises(UsageError, match="is not a program that can be started"):
+        interpreter(RunSettings(device="ipu", python=tmp_path / "none"), registry.device("ipu"))
+
+
+def test_the_emulation_runs_one_replica(monkeypatch):
+    device = IpuDevice()
+    device.device_kind = "emulated"
+    with pytest.raises(UsageError, match="replicas = 2: the IPU model runs one replica only"):
+        device.executor(
+            SmallModel(), Geometry(micro_batch=2, replicas=2), precision="fp32", compile="off", optimizer=SGD
+        )
+
+
+@pytest.mark.parametrize("text", ["0", "1.5", "a lot", "-1"])
+def test_a_share_of_memory_is_between_nothing_and_all(monkeypatch, text):
+    monkeypatch.setenv(MEMORY_VARIABLE, text)
+    with pytest.raises(UsageError, match=MEMORY_VARIABLE):
+        memory_proportion()
+
+
+def test_a_share_of_memory_is_read(monkeypatch):
+    monkeypatch.delenv(MEMORY_VARIABLE, raising=False)
+    assert memory_proportion() is None
+    monkeypatch.setenv(MEMORY_VARIABLE, "0.25")
+    assert memory_proportion() == 0.25
+
+
+def test_the_stand_in_is_a_stand_in_wherever_it_appears():
+    """In a process of its own: its environment decides what the SDK's Python finds."""
+    program = (
+        "from harness.devices.ipu import IpuDevice\n"
+        "device = IpuDevice()\n"
+        "device.open(threads=1, seed=0)\n"
+        "print(device.device_kind, '|', device.describe()['name'], '|', device.describe()['default_options'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={
+            "PYTHONPATH": f"{STANDINS.parents[1]}:{STANDINS}",
+            "POPTORCH_IPU_MODEL": "1",
+            "POPTORCH_DEFAULT_OPTIONS": "{}",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "stand-in | Graphcore IPU (stand-in) | {}"

@@ -27,7 +27,9 @@ _LATENCIES = {
 class Program:
     """`how`: the geometry, `seed`, `emulated`, `cache` (a folder or None), `memory_proportion` (or None)."""
 
-    def __init__(self, network: nn.Module, geometry: dict[str, int], optimizer: dict[str, Any], how: dict[str, Any]):
+    def __init__(
+        self, network: nn.Module, geometry: dict[str, int], optimizer: dict[str, Any], how: dict[str, Any]
+    ) -> None:
         self.network = network
         self._geometry = geometry
         self._how = how
@@ -37,8 +39,8 @@ class Program:
         self._rate = float(optimizer["learning_rate"])
         self._training: Any = None
         self._inference: Any = None
-        self._constants: dict[tuple[int, tuple[float, ...]], tuple[Tensor, Tensor, float]] = {}
-        self._every: dict[int, Tensor] = {}
+        self._constants: dict[int, tuple[Tensor, Tensor, float]] = {}
+        self._answered: dict[tuple[int, int], Tensor] = {}
 
     def compile(
         self, train: list[Tensor] | None, answer: list[Tensor] | None, answer_iterations: int
@@ -53,7 +55,7 @@ class Program:
         if answer is not None:
             self._answer.eval()
             self._inference = poptorch.inferenceModel(self._answer, self._options(False, answer_iterations))
-            seconds["infer"] = compile_one(self._inference, [*answer, self._ones(len(answer[0]))])
+            seconds["infer"] = compile_one(self._inference, [*answer, self._valid(len(answer[0]), 0)])
         return seconds
 
     def train(self, features: list[Tensor], labels: Tensor, rows: int, rates: list[float]) -> float:
@@ -68,10 +70,10 @@ class Program:
         sums, _ = self._training(*features, valid, weight, labels)
         return float(sums.double().sum())
 
-    def answer(self, features: list[Tensor]) -> Tensor:
-        """Logits of every row, padding too."""
+    def answer(self, features: list[Tensor], rows: int) -> Tensor:
+        """Logits of every row; those behind the first `rows` are of padding, and mean nothing."""
         self._give_ipus_to(self._inference)
-        logits: Tensor = self._inference(*features, self._ones(len(features[0])))
+        logits: Tensor = self._inference(*features, self._valid(len(features[0]), rows))
         return logits
 
     def weights(self) -> dict[str, Tensor]:
@@ -145,16 +147,15 @@ class Program:
         """Made once for each number of valid rows while the rates of a call are one; a full call is by far the most."""
         if len(rates) > 1:
             return row_weights(rows, self._geometry, rates)
-        key = (rows, ())
-        if key not in self._constants:
-            self._constants[key] = row_weights(rows, self._geometry, [1.0])
-        valid, weight, _ = self._constants[key]
+        if rows not in self._constants:
+            self._constants[rows] = row_weights(rows, self._geometry, [1.0])
+        valid, weight, _ = self._constants[rows]
         return valid, weight, rates[0] if rates else self._rate
 
-    def _ones(self, rows: int) -> Tensor:
-        if rows not in self._every:
-            self._every[rows] = torch.ones(rows)
-        return self._every[rows]
+    def _valid(self, size: int, rows: int) -> Tensor:
+        if (size, rows) not in self._answered:
+            self._answered[size, rows] = (torch.arange(size) < rows).float()
+        return self._answered[size, rows]
 
 
 def compile_one(program: Any, example: list[Tensor]) -> float:

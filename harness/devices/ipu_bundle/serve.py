@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -112,8 +113,8 @@ class Server:
         loss_sum = self._program.train(features, labels, rows, rates)
         return {"loss_sum": loss_sum, "at": time.monotonic()}
 
-    def infer(self, slot: int) -> dict[str, Any]:
-        logits = self._program.answer(self._take(slot, "infer")[0])
+    def infer(self, slot: int, rows: int) -> dict[str, Any]:
+        logits = self._program.answer(self._take(slot, "infer")[0], rows)
         assert self._answer is not None
         self._answer[: len(logits)].copy_(logits)
         return {"at": time.monotonic()}
@@ -141,7 +142,7 @@ class Server:
         if self._folder is not None:
             sys.path.remove(self._folder)
             for name, module in list(sys.modules.items()):
-                if os.path.dirname(getattr(module, "__file__", None) or "") == self._folder:
+                if str(Path(getattr(module, "__file__", None) or "/").parent) == self._folder:
                     del sys.modules[name]
             importlib.invalidate_caches()
             self._folder = None
@@ -172,7 +173,7 @@ def check_names(network: nn.Module, weights: dict[str, Tensor]) -> None:
 
 def describe_error(error: BaseException) -> dict[str, Any]:
     """All that PopTorch says of an error (`poptorch.Error`: type, message, location; recovery_action)."""
-    told = {"kind": type(error).__name__, "text": str(error).strip(), "module": type(error).__module__}
+    told: dict[str, Any] = {"kind": type(error).__name__, "text": str(error).strip(), "module": type(error).__module__}
     for name in ("type", "location", "recovery_action"):
         value = getattr(error, name, None)
         told[name] = value if isinstance(value, str) else None

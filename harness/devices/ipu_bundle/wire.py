@@ -29,7 +29,7 @@ class Wire:
             self._end.settimeout(timeout_s)
             try:
                 chunk = self._end.recv(1 << 16)
-            except (BlockingIOError, socket.timeout):  # noqa: UP041  # not one error before Python 3.10
+            except (BlockingIOError, socket.timeout):  # not one error before Python 3.10
                 return None
             except ConnectionError:
                 chunk = b""

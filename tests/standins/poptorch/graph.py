@@ -125,8 +125,10 @@ class Names(TorchDispatchMode):
         self.seen: Set[str] = set()
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.seen.add(function._schema.name)
-        return function(*args, **(kwargs or {}))
+        result = function(*args, **(kwargs or {}))
+        if flat([args, kwargs or {}, result]):
+            self.seen.add(function._schema.name)
+        return result
 
 
 def flat(value: Any) -> List[torch.Tensor]:

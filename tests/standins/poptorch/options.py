@@ -92,7 +92,9 @@ class Options(OptionsDict):
     def outputMode(self, mode: OutputMode, output_return_period: int = 0) -> Options:
         assert isinstance(mode, OutputMode)
         if mode == OutputMode.EveryN:
-            assert output_return_period > 0, "EveryN anchor must have output_return_period set to valid positive integer"
+            assert output_return_period > 0, (
+                "EveryN anchor must have output_return_period set to valid positive integer"
+            )
         self.set(output_mode=mode, output_return_period=output_return_period or 1)
         return self
 
