@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.api import Portable, TableEngine
-from workloads.din import interest, network
+from workloads.din import head, interest, network
 from workloads.din.network import Din, Shape
 
 Past = Literal["padded", "plain", "fused"]
@@ -41,6 +41,8 @@ class HostDin(Din):
             return super().forward(lengths, user, target, items.view(batch, -1, width))
         compute = interest.fused if self.past == "fused" else interest.plain
         total, wanted = compute(self, lengths, target, items.view(-1, width))
+        if self.past == "fused" and self.training and head.can_fuse(self):
+            return head.judge(self, user, target, total, wanted)
         return self.judge(user, target, total, wanted)
 
 

@@ -10,8 +10,10 @@ other one multiplies [k, q * k] (`split`).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -20,7 +22,8 @@ from torch import Tensor
 
 from workloads.din.network import Din
 
-BLOCK_PLACES = 1024  # 1,024 places of 80 + 72 floats fill half of a second-level cache of a megabyte
+BLOCK_PLACES = 4096  # places of a block: fewer cost calls, more fall out of the cache (benchmarks/din.py)
+_EVEN_FROM = 16
 
 
 def sample_of(lengths: Tensor, places: int) -> Tensor:
@@ -116,38 +119,37 @@ class _Block:
 
 
 class _Segments:
-    """The samples' places in blocks. `even` is the one length of all samples, or None; lengths of 16 and more pay for a
-    matrix a sample."""
+    """The samples' places in blocks. `even` is the one length of all samples, or None; from 16 places on, a matrix for
+    each sample pays."""
 
     def __init__(self, lengths: Tensor, places: int) -> None:
-        samples = len(lengths)
-        self.lengths = lengths
-        self.offsets = torch.zeros(samples + 1, dtype=torch.int64)
-        torch.cumsum(lengths, 0, out=self.offsets[1:])
-        even = samples > 0 and places >= 16 * samples and bool((lengths == lengths[0]).all())
-        self.even = places // samples if even else None
-        self.places = torch.arange(places)
+        sizes: list[int] = lengths.tolist()
+        self.even = sizes[0] if sizes and min(sizes) == max(sizes) >= _EVEN_FROM else None
         if self.even is not None:
             step = max(1, BLOCK_PLACES // self.even)
-            edges = [*range(0, samples, step), samples]
-        else:
-            wanted = torch.arange(BLOCK_PLACES, max(places, BLOCK_PLACES), BLOCK_PLACES)
-            edges = [0, *sorted(set(torch.searchsorted(self.offsets, wanted).tolist())), samples]
-        begins = self.offsets[edges].tolist()
-        self.blocks = [
-            _Block(edges[i], edges[i + 1], begins[i], begins[i + 1])
-            for i in range(len(edges) - 1)
-            if begins[i + 1] > begins[i]
-        ]
-        self.sample = torch.repeat_interleave(torch.arange(samples), lengths, output_size=places)
+            edges = [*range(0, len(sizes), step), len(sizes)]
+            self.blocks = [
+                _Block(first, last, first * self.even, last * self.even) for first, last in pairwise(edges)
+            ]
+            return
+        ends = [0, *accumulate(sizes)]
+        self.offsets = torch.tensor(ends)
+        self.places = torch.arange(min(places, BLOCK_PLACES + max(sizes, default=0)))
+        self.sample = torch.repeat_interleave(torch.arange(len(sizes)), lengths, output_size=places)
+        self.blocks, first = [], 0
+        while first < len(sizes):
+            last = max(first + 1, bisect_right(ends, ends[first] + BLOCK_PLACES) - 1)
+            if ends[last] > ends[first]:
+                self.blocks.append(_Block(first, last, ends[first], ends[last]))
+            first = last
 
     def sums(self, values: Tensor, block: _Block, weights: Tensor | None = None) -> Tensor:
         """Sums [b, W] of the rows [n, W] of each sample of a block, weighted if asked."""
-        offsets = self.offsets[block.first : block.last + 1] - block.begin
+        offsets = self.offsets[block.first : block.last + 1]
         return F.embedding_bag(
             self.places[: len(values)],
             values,
-            offsets,
+            offsets - block.begin if block.begin else offsets,
             mode="sum",
             per_sample_weights=weights,
             include_last_offset=True,
