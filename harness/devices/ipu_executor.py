@@ -119,6 +119,7 @@ class IpuExecutor:
         self._random: list[int] | None = None
         self._update = 0
         self._measured = 0  # the call that performance counters were last asked after
+        self._own_names = {portable: own for own, portable in table_names(model.tables.state_dict()).items()}
         self._weights, memory, weights_fd = self._shared(self._weight_layout())
         self._copy_weights_out()
         folder = process.add_model(self._portable.files)
@@ -411,8 +412,8 @@ class IpuExecutor:
     def _named(self) -> dict[str, Tensor]:
         """Parameters and buffers under the names they have in the portable model."""
         dense = {f"dense.{name}": tensor for name, tensor in self._model.dense.state_dict().items()}
-        tables = {f"tables.{name}.weight": tensor for name, tensor in self._model.tables.state_dict().items()}
-        return {**dense, **tables}
+        state = self._model.tables.state_dict()
+        return {**dense, **{portable: state[own] for own, portable in table_names(state).items()}}
 
     def _copy_weights_out(self) -> None:
         for name, tensor in self._named().items():
@@ -424,7 +425,7 @@ class IpuExecutor:
             if name.startswith("dense."):
                 dense[name.removeprefix("dense.")] = tensor
             else:
-                tables[name.removeprefix("tables.").removesuffix(".weight")] = tensor
+                tables[self._own_names[name]] = tensor
         self._model.dense.load_state_dict(dense)
         self._model.tables.load_state_dict(tables)
 
@@ -456,6 +457,15 @@ def portable_of(model: Model) -> Portable:
             hint="run it on --device cpu or cuda",
         )
     return model.portable()
+
+
+def table_names(state: Mapping[str, Any]) -> dict[str, str]:
+    """The tables of a table engine's state, by their names there: what they are called in the portable model.
+
+    An engine writes TABLE or TABLE.weight; moments and counts that it keeps beside them have other endings.
+    """
+    weights = [name for name in state if name.endswith(".weight")] or list(state)
+    return {name: f"tables.{name.removesuffix('.weight')}.weight" for name in weights}
 
 
 def specs_of(batch: HostBatch) -> list[tuple[str, torch.dtype, tuple[int, ...]]]:

@@ -70,12 +70,7 @@ def cell_starts(
 
 def ceiling_start(plan: Plan, spec: RunSpec, device: Device, *, worker: Path | None = None) -> RankStart:
     """The worker that measures what this device can do at most, with this cell's threads."""
-    body = {
-        "job": "ceilings",
-        "device": spec.device,
-        "threads": spec.settings.threads,
-        "python": given_python(spec.settings),
-    }
+    body = {"job": "ceilings", "device": spec.device, "threads": spec.settings.threads}
     return _starts(plan, spec, device, body, worker, alone=True)[0]
 
 

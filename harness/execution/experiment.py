@@ -48,7 +48,8 @@ class Experiment:
         self._group: WorkerGroup | None = None
         self._session: Session | None = None
         devices = [cell.spec.device for cell in self._plan.cells]
-        self._watch = Watch(devices, self._worker_pids, self._own_pids)
+        pythons = {cell.spec.device: commands.given_python(cell.spec.settings) for cell in self._plan.cells}
+        self._watch = Watch(devices, self._worker_pids, self._own_pids, pythons)
         self._tools = Tools(setup=setup, view=view, recorder=recorder, watch=self._watch, finished=self._run_finished)
         self._stopped = self._finishing = False
         self._fatal: Outcome | None = None
@@ -190,12 +191,11 @@ class Experiment:
     async def _measure_ceilings(self) -> None:
         machine = self._setup.machine
         for cell in self._plan.cells:
-            if self._over or machine.knows(cell.spec):
+            device = self._setup.devices[cell.spec.device]
+            if self._over or machine.knows(cell.spec) or getattr(device, "foreign", False):  # the last have none
                 continue
             self._view.set_state("running", waiting_for="the machine's limits, which are measured once")
-            start = commands.ceiling_start(
-                self._plan, cell.spec, self._setup.devices[cell.spec.device], worker=self._setup.worker
-            )
+            start = commands.ceiling_start(self._plan, cell.spec, device, worker=self._setup.worker)
             rows, problem = await machine.measure(cell.spec, start, self._adopt, self._own_pids)
             self._group = None
             self._recorder.ceilings(rows)

@@ -16,11 +16,12 @@ from harness.analysis.contention import ContentionReading, judge, surplus_thread
 from harness.registry import parse_device
 from harness.spec import RunSettings, parse_cpus
 from harness.telemetry.contention import ContentionMeter
+from harness.telemetry.graphcore import GRAPHCORE_UNITS, GraphcoreSample, GraphcoreSampler, open_graphcore
 from harness.telemetry.host import HOST_UNITS, HostSampler
 from harness.telemetry.nvidia import NVIDIA_UNITS, NvidiaSample, NvidiaSampler, open_nvidia
 from harness.telemetry.power import EnergyMeter, rapl_meter
 from harness.telemetry.processes import process_tree
-from harness.telemetry.samples import NoTelemetry, series_values
+from harness.telemetry.samples import CardSample, NoTelemetry, series_values
 
 PERIOD_S = 0.5
 Pids = Callable[[], Iterable[int]]
@@ -37,33 +38,42 @@ class Load:
 
 
 class Watch:
-    """The samplers of an experiment's devices, open as long as it lasts."""
+    """The samplers of an experiment's devices, open as long as it lasts. `pythons`: a device's `--python`, if given."""
 
-    def __init__(self, devices: Iterable[str], worker_pids: Pids, own_pids: Pids) -> None:
+    def __init__(
+        self,
+        devices: Iterable[str],
+        worker_pids: Pids,
+        own_pids: Pids,
+        pythons: Mapping[str, str | None] | None = None,
+    ) -> None:
         self.notices: list[str] = []
         self._worker_pids = worker_pids
         self._own_pids = own_pids
         self._host = HostSampler(worker_pids)
-        self._cards: dict[str, NvidiaSampler] = {}
+        self._cards: dict[str, NvidiaSampler | GraphcoreSampler] = {}
         for device in dict.fromkeys(devices):
-            family, index = parse_device(device)
-            if family == "cuda":
-                found = open_nvidia(index or 0)
-                if isinstance(found, NoTelemetry):
-                    self.notices.append(f"no telemetry of {device}: {found.reason}")
-                else:
-                    self._cards[device] = found
+            found = _open_card(device, (pythons or {}).get(device))
+            if isinstance(found, NoTelemetry):
+                self.notices.append(f"no telemetry of {device}: {found.reason}")
+            elif found is not None:
+                self._cards[device] = found
 
     async def sample(self, meters: Meters | None) -> list[tuple[str, dict[str, float | None], dict[str, Any]]]:
         """(source, numbers to store, all there is to show) of each source. The card is asked off the event loop."""
         host = self._host.sample()
         found = [("host", series_values(host, HOST_UNITS), dataclasses.asdict(host))]
-        card: NvidiaSample | None = None
+        card: CardSample | None = None
         device = meters.device if meters is not None else next(iter(self._cards), None)
         if device in self._cards:
-            card = await asyncio.to_thread(self._cards[device].sample, process_tree(self._worker_pids()))
-            shown = {**dataclasses.asdict(card), "slowed_by": card.slowed_by}
-            found.append((device, series_values(card, NVIDIA_UNITS), shown))
+            sampler = self._cards[device]
+            units = GRAPHCORE_UNITS if isinstance(sampler, GraphcoreSampler) else NVIDIA_UNITS
+            sample: NvidiaSample | GraphcoreSample = await asyncio.to_thread(
+                sampler.sample, process_tree(self._worker_pids())
+            )
+            shown = {**dataclasses.asdict(sample), "slowed_by": sample.slowed_by}
+            found.append((device, series_values(sample, units), shown))
+            card = sample
         if meters is not None:
             meters.tick(card)
         return found
@@ -81,6 +91,14 @@ class Watch:
     def close(self) -> None:
         for card in self._cards.values():
             card.close()
+
+
+def _open_card(device: str, python: str | None) -> NvidiaSampler | GraphcoreSampler | NoTelemetry | None:
+    """None where a device has no telemetry of its own."""
+    family, index = parse_device(device)
+    if family == "cuda":
+        return open_nvidia(index or 0)
+    return open_graphcore(python) if family == "ipu" else None
 
 
 class Meters:
@@ -114,7 +132,7 @@ class Meters:
         if self._energy is not None:
             self._energy.end()
 
-    def tick(self, card: NvidiaSample | None) -> None:
+    def tick(self, card: CardSample | None) -> None:
         if not self._open:
             return
         self._contention.tick()
@@ -123,8 +141,8 @@ class Meters:
         if card is not None:
             self._other_pids.update(card.other_pids or ())
             self._slowed_by.update(card.slowed_by)
-            if card.utilisation_gpu is not None:
-                self._utilizations.append(card.utilisation_gpu)
+            if card.utilisation is not None:
+                self._utilizations.append(card.utilisation)
 
     def accelerator_utilization(self) -> float | None:
         """Mean share of its sampling periods in which the card ran any kernel; None where there is no card to ask."""

@@ -171,7 +171,7 @@ def _compile_cache_state() -> str:
 
 
 def _measure_ceilings(channel: Channel, start: Mapping[str, Any]) -> None:
-    device = make_device(Registry(Path(path) for path in start["plugins"]), start["device"], start.get("python"))
+    device = Registry(Path(path) for path in start["plugins"]).device(start["device"])
     device.open(threads=start.get("threads"), seed=0)
     for name, value in device.ceilings().items():
         channel.send("metric", name=name, value=value, unit="", better="higher", role="info", kind="ratio")

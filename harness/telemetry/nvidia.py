@@ -108,6 +108,10 @@ class NvidiaSample:
     other_pids: tuple[int, ...] | None  # of compute processes that are not the run's; a desktop's are no compute
 
     @property
+    def utilisation(self) -> float | None:
+        return self.utilisation_gpu
+
+    @property
     def slowed_by(self) -> tuple[str, ...]:
         """The reasons for which the card runs slower than it could."""
         return tuple(reason for reason in self.throttle_reasons or () if reason in SLOWING_REASONS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,22 @@ class NoTelemetry:
 
     reason: str
     hint: str | None = None
+
+
+class CardSample(Protocol):
+    """What a run's verdict needs of an accelerator at one moment, whoever made it."""
+
+    @property
+    def utilisation(self) -> float | None:
+        """Share of its sampling period in which it worked."""
+
+    @property
+    def slowed_by(self) -> tuple[str, ...]:
+        """Why it runs slower than it could."""
+
+    @property
+    def other_pids(self) -> tuple[int, ...] | None:
+        """Processes on it that are not the run's."""
 
 
 def series_values(sample: object, units: Mapping[str, str]) -> dict[str, float | None]:

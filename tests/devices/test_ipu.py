@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,23 +77,39 @@ def test_a_share_of_memory_is_read(monkeypatch):
     assert memory_proportion() == 0.25
 
 
-def test_the_stand_in_is_a_stand_in_wherever_it_appears():
-    """In a process of its own: its environment decides what the SDK's Python finds."""
+def what_opens(path: Path, **variables: str) -> str:
+    """In a process of its own, since the environment decides what the SDK's Python finds: kind, name, options."""
     program = (
         "from harness.devices.ipu import IpuDevice\n"
         "device = IpuDevice()\n"
-        "device.open(threads=1, seed=0)\n"
-        "print(device.device_kind, '|', device.describe()['name'], '|', device.describe()['default_options'])\n"
+        "try:\n"
+        "    device.open(threads=1, seed=0)\n"
+        "except Exception as error:\n"
+        "    print(error)\n"
+        "else:\n"
+        "    print(device.device_kind, '|', device.describe()['name'], '|', device.describe()['default_options'])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={
-            "PYTHONPATH": f"{STANDINS.parents[1]}:{STANDINS}",
-            "POPTORCH_IPU_MODEL": "1",
-            "POPTORCH_DEFAULT_OPTIONS": "{}",
-        },
+        env={"PYTHONPATH": f"{STANDINS.parents[1]}:{path}", **variables},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == "stand-in | Graphcore IPU (stand-in) | {}"
+    return done.stdout.strip()
+
+
+def test_the_stand_in_is_a_stand_in_wherever_it_appears():
+    found = what_opens(STANDINS, POPTORCH_IPU_MODEL="1", POPTORCH_DEFAULT_OPTIONS="{}")
+    assert found == "stand-in | Graphcore IPU (stand-in) | {}"
+
+
+def test_poptorch_s_own_emulation_is_an_emulation(tmp_path):
+    """A PopTorch that does not call itself a stand-in and finds no IPU: told to emulate it runs, else it does not."""
+    package = tmp_path / "poptorch"
+    package.mkdir()
+    for file in (STANDINS / "poptorch").glob("*.py"):
+        text = file.read_text().replace("__standin__ = True", "__standin__ = False")
+        (package / file.name).write_text(text.replace('"3.4.0+standin"', '"3.4.0"'))
+    assert what_opens(tmp_path) == "poptorch 3.4.0 is installed, but no IPU is found"
+    assert what_opens(tmp_path, POPTORCH_IPU_MODEL="1") == "emulated | Graphcore IPU (emulated) | None"

@@ -63,7 +63,8 @@ def machine_plot(snapshot: Snapshot | None, history: History) -> Plot | None:
     source = _source_of(snapshot, device)
     lines = []
     readings = [("host", "cpu_total", "cores", "series-1")]
-    readings += [(source, "utilisation_gpu", device, "series-5")] if source is not None else []
+    named = "utilisation" if device.partition(":")[0] == "ipu" else "utilisation_gpu"
+    readings += [(source, named, device, "series-5")] if source is not None else []
     for name, value, shown, style in readings:
         points = [
             (reading.at_s, 100 * found)
@@ -97,7 +98,7 @@ def device_rows(snapshot: Snapshot, width: int, *, dense: bool = False) -> tuple
         if dense and width_of(head) + len(why) + 2 <= width:
             return ((*head, (f"  {why}", MUTED)),)
         return (tuple(head), *(((f" {part}", MUTED),) for part in wrapped(why, width - 2)))
-    busy = _first(values, "utilisation_gpu", "utilization")
+    busy = _first(values, "utilisation_gpu", "utilisation", "utilization")
     rows: list[Row] = []
     if dense and len(device) < _LABEL:
         rows.append(_gauge(device, busy, share(busy), width, style=STRONG))
@@ -105,9 +106,9 @@ def device_rows(snapshot: Snapshot, width: int, *, dense: bool = False) -> tuple
         rows += [tuple(head), _gauge("busy", busy, share(busy), width)]
     used, total = _number(values.get("memory_used_bytes")), _number(values.get("memory_total_bytes"))
     rows.append(_memory("memory", used, total, width))
-    watts, heat = _number(values.get("power_w")), _number(values.get("temperature_c"))
+    watts, heat = _number(values.get("power_w")), _first(values, "temperature_c", "temperature_die_c")
     rows.append(_pair("power", brief(watts, "W"), "at", _degrees(heat), width))
-    clock = _number(values.get("clock_sm_mhz"))
+    clock = _first(values, "clock_sm_mhz", "clock_mhz")
     if clock is not None and not dense:
         rows.append(_fact("clock", brief(clock, "MHz")))
     slowed = values.get("slowed_by") or ()
