@@ -104,7 +104,8 @@ for package in ("harness.analysis", "harness.cli", "harness.report", "harness.st
                 "harness.execution", "harness.devices"):
     module = importlib.import_module(package)
     for found in pkgutil.iter_modules(module.__path__, package + "."):
-        if found.name not in ("harness.devices.ceilings", "harness.devices.host_executor"):  # the worker's side
+        workers = ("harness.devices.ceilings", "harness.devices.host_executor", "harness.devices.ipu_executor")
+        if found.name not in workers:  # the worker's side
             importlib.import_module(found.name)
 import workloads.dlrm.config
 assert dict(os.environ) == before, "the environment was written"

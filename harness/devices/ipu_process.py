@@ -130,7 +130,8 @@ class IpuProcess:
             self.compiled = int(found[-1]) / 100
             return
         self._lines.append(text.rstrip())
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 -- the run's log
+        sys.stderr.write(text + "\n")  # the run's log
+        sys.stderr.flush()
 
     def _read(self, timeout_s: float | None) -> dict[str, Any] | None:
         try:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
 import os
 import signal
 import sys
-import types
 
 import pytest
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from harness.api import Device, Geometry, HostBatch, OptimizerSpec, Portable, RunFailed, Schedule, UsageError
 from harness.devices.ipu import IpuDevice
@@ -20,6 +17,7 @@ from harness.devices.ipu_executor import CALLS_AHEAD, IpuExecutor, IpuOptions, p
 from tests.contract.device_contract import DeviceContract
 from tests.contract.executor_contract import GEOMETRY, RATE, SGD, ExecutorContract
 from tests.contract.models import DENSE, SmallModel, make_batch, trained
+from tests.devices.ipu_oracle import plain_loop, plain_network, portable_name
 from tests.devices.ipu_pool import NO_REAL, REAL, PooledIpu, close_all, end_all, start
 
 PLAIN = Schedule(learning_rate=0.5)
@@ -69,40 +67,6 @@ def make(model, geometry=GEOMETRY, *, schedule=PLAIN, place="stand-in", evaluate
     return executor
 
 
-def plain_network(model: SmallModel):
-    """The portable model here, with the same weights."""
-    portable = model.portable()
-    spec = importlib.util.spec_from_file_location("portable_small_here", portable.files[0])
-    module = types.ModuleType("portable_small_here")
-    spec.loader.exec_module(module)
-    network = module.build(portable.arguments)
-    network.load_state_dict(
-        {
-            **{f"dense.{name}": tensor for name, tensor in model.dense.state_dict().items()},
-            **{f"tables.{name}.weight": tensor for name, tensor in model.tables.state_dict().items()},
-        }
-    )
-    return network.train()
-
-
-def plain_loop(network, batch: HostBatch, geometry: Geometry, rate: float) -> None:
-    """One call as a host would do it: the mean loss of each micro-batch, the mean of their gradients, one SGD step."""
-    parameters = list(network.parameters())
-    micro = geometry.micro_batch
-    parts = geometry.global_batch // micro
-    for first in range(0, geometry.call_samples, geometry.global_batch):
-        totals = None
-        for begin in range(first, first + geometry.global_batch, micro):
-            rows = slice(begin, begin + micro)
-            logits = network(batch.inputs[0][rows], batch.ids[0][rows].int(), torch.ones(micro))
-            loss = binary_cross_entropy_with_logits(logits, batch.labels[rows])
-            gradients = torch.autograd.grad(loss, parameters)
-            totals = gradients if totals is None else [a + b for a, b in zip(totals, gradients, strict=True)]
-        with torch.no_grad():
-            for parameter, gradient in zip(parameters, totals, strict=True):
-                parameter.sub_(gradient / parts, alpha=rate)
-
-
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(
     "shape", [(4, 1, 1, 1), (4, 2, 1, 4), (8, 1, 4, 2), (4, 2, 2, 3), (2, 4, 2, 2)], ids=lambda s: "x".join(map(str, s))
@@ -122,9 +86,7 @@ def test_weights_after_some_calls_are_those_of_a_plain_loop(shape, place):
         plain_loop(network, batch, geometry, 0.5)
     ours = trained(executor, model)
     for name, tensor in network.named_parameters():
-        found = ours[
-            name.removeprefix("dense.").removeprefix("tables.").removesuffix(".weight" if "tables" in name else "")
-        ]
+        found = ours[portable_name(name)]
         if place == "stand-in":
             assert torch.equal(found, tensor.detach()), name
         else:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import poptorch
 import torch
 from torch import Tensor, nn
 
@@ -30,6 +29,9 @@ class Program:
     def __init__(
         self, network: nn.Module, geometry: dict[str, int], optimizer: dict[str, Any], how: dict[str, Any]
     ) -> None:
+        import poptorch  # here, since the harness's side can read this file without it
+
+        self._poptorch = poptorch
         self.network = network
         self._geometry = geometry
         self._how = how
@@ -49,12 +51,12 @@ class Program:
         seconds = {}
         if train is not None:
             self._step.train()
-            self._training = poptorch.trainingModel(self._step, self._options(True), self._optimizer)
+            self._training = self._poptorch.trainingModel(self._step, self._options(True), self._optimizer)
             valid, weight, _ = self._row_constants(0, [self._rate])
             seconds["train"] = compile_one(self._training, [*train[:-1], valid, weight, train[-1]])
         if answer is not None:
             self._answer.eval()
-            self._inference = poptorch.inferenceModel(self._answer, self._options(False, answer_iterations))
+            self._inference = self._poptorch.inferenceModel(self._answer, self._options(False, answer_iterations))
             seconds["infer"] = compile_one(self._inference, [*answer, self._valid(len(answer[0]), 0)])
         return seconds
 
@@ -115,7 +117,7 @@ class Program:
         self._training = self._inference = None
 
     def _options(self, training: bool, iterations: int = 1) -> Any:
-        geometry, how = self._geometry, self._how
+        poptorch, geometry, how = self._poptorch, self._geometry, self._how
         options = poptorch.Options()
         options.replicationFactor(geometry["replicas"])
         options.outputMode(poptorch.OutputMode.All)

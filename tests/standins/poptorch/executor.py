@@ -264,7 +264,7 @@ class PoplarExecutor:
             self.attachToDevice()
 
     def _run(self, given: List[Any]) -> Any:
-        """Slices are dealt to (iteration, accumulation, replica, micro-batch) in this order, as PopART lays them out."""
+        """Slices are dealt to (iteration, accumulation, replica, micro-batch), the order of PopART's own arrays."""
         assert self._graph is not None
         options = self.options
         iterations, replicas = options.device_iterations, options.replication_factor
