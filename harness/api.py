@@ -614,6 +614,7 @@ class Portable:
     `arguments` (JSON) and gives an `nn.Module` in which `forward(*inputs, *ids, valid)` gives logits [B] by static
     shapes; `valid` [B] is 1.0 for samples and 0.0 for padding, which no statistics over a batch may see. Its parameters
     and buffers are called `dense.NAME` as in the model's dense part, and `tables.TABLE.weight` as in its table engine.
+    It is trained on the mean binary cross-entropy of its logits; a model with another loss is refused.
     """
 
     files: tuple[Path, ...]

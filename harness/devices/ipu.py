@@ -120,7 +120,7 @@ class IpuDevice:
         self, model: Model, geometry: Geometry, *, precision: str, compile: str, optimizer: OptimizerSpec
     ) -> Executor:
         """`compile`: PopTorch always compiles; off is refused by nobody, since it means torch.compile."""
-        from harness.devices.ipu_executor import IpuExecutor, IpuOptions
+        from harness.devices.ipu_executor import IpuExecutor, IpuOptions, check_loss, portable_of
 
         _check_offered("precision", precision, self.capabilities.precisions)
         _check_offered("optimizer", optimizer.name, self.capabilities.optimizers)
@@ -129,6 +129,8 @@ class IpuDevice:
                 f"replicas = {geometry.replicas}: the IPU model runs one replica only",
                 hint="use --replicas 1 with POPTORCH_IPU_MODEL, or real IPUs",
             )
+        portable_of(model)
+        check_loss(model)
         process, self._process = self._process or self._start(), None
         made = IpuExecutor(
             model,

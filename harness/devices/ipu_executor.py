@@ -468,6 +468,16 @@ def table_names(state: Mapping[str, Any]) -> dict[str, str]:
     return {name: f"tables.{name.removesuffix('.weight')}.weight" for name in weights}
 
 
+def check_loss(model: Model) -> None:
+    """UsageError where the model's loss is another than the one that the IPU's step computes."""
+    logits, labels = torch.tensor([-1.5, 0.0, 3.0]), torch.tensor([0.0, 1.0, 1.0])
+    ours = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
+    if not torch.allclose(torch.as_tensor(model.loss(logits, labels)).float(), ours, rtol=1e-4):
+        raise UsageError(
+            "device = 'ipu' trains on the mean binary cross-entropy of the logits, and this model has another loss"
+        )
+
+
 def specs_of(batch: HostBatch) -> list[tuple[str, torch.dtype, tuple[int, ...]]]:
     """Name, type and shape of a sample of each tensor, as the IPU gets them. UsageError for types it does not have."""
     named = [(f"input {number}", tensor) for number, tensor in enumerate(batch.inputs)]

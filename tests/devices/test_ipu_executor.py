@@ -206,6 +206,18 @@ def test_a_model_without_a_portable_form_is_refused_in_one_sentence():
     assert isinstance(portable_of(SmallModel()), Portable)
 
 
+def test_a_model_with_another_loss_is_refused():
+    class Squared(SmallModel):
+        def loss(self, logits, labels):
+            return ((logits - labels) ** 2).mean()
+
+    device = PooledIpu()
+    device.open(threads=1, seed=0)
+    with pytest.raises(UsageError, match="this model has another loss"):
+        device.executor(Squared(), GEOMETRY, precision="fp32", compile="off", optimizer=SGD)
+    device.release_unused()
+
+
 def test_an_optimizer_and_a_precision_that_poptorch_lacks_are_refused():
     device = PooledIpu()
     device.open(threads=1, seed=0)

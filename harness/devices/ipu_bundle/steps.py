@@ -21,8 +21,7 @@ from torch import Tensor, nn
 class TrainStep(nn.Module):
     """forward(*inputs, *ids, valid, weight, labels): (sum of the valid rows' losses, the loss that is learned from).
 
-    `mark` is poptorch.identity_loss. A network with a method `losses(logits, labels)` [B] is trained on it, any other
-    on binary cross-entropy with logits.
+    The loss is binary cross-entropy with logits. `mark` is poptorch.identity_loss.
     """
 
     def __init__(self, network: nn.Module, mark: Callable[..., Tensor]) -> None:
@@ -33,7 +32,7 @@ class TrainStep(nn.Module):
     def forward(self, *tensors: Tensor) -> Any:
         valid, weight, labels = tensors[-3:]
         logits = self.network(*tensors[:-2]).float()
-        losses = row_losses(self.network, logits, labels)
+        losses = nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
         return (losses * valid).sum(), self._mark(losses * weight, reduction="sum")
 
 
@@ -47,14 +46,6 @@ class AnswerStep(nn.Module):
     def forward(self, *tensors: Tensor) -> Tensor:
         logits: Tensor = self.network(*tensors).float()
         return logits
-
-
-def row_losses(network: nn.Module, logits: Tensor, labels: Tensor) -> Tensor:
-    """The loss of each row [B]."""
-    own: Callable[[Tensor, Tensor], Tensor] | None = getattr(network, "losses", None)
-    if own is not None:
-        return own(logits, labels)
-    return nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
 
 
 def row_weights(rows: int, geometry: dict[str, int], rates: list[float]) -> tuple[Tensor, Tensor, float]:
