@@ -33,7 +33,9 @@ def main() -> None:
             item,
             category,
             VarLenSparseFeat(
-                SparseFeat("hist_item", items, embedding_dim=width, embedding_name="item"), longest, length_name="length"
+                SparseFeat("hist_item", items, embedding_dim=width, embedding_name="item"),
+                longest,
+                length_name="length",
             ),
             VarLenSparseFeat(
                 SparseFeat("hist_category", categories, embedding_dim=width, embedding_name="category"),

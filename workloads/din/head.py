@@ -59,7 +59,7 @@ class Judge(torch.autograd.Function):
             normal, mean, inverse = torch.native_batch_norm(z, None, None, None, None, True, 0.0, DICE_EPS)
             if own is not None:
                 own[0].lerp_(mean, STATISTICS_MOMENTUM)
-                own[1].lerp_(torch.var(z, 0, unbiased=False), STATISTICS_MOMENTUM)
+                own[1].lerp_(inverse.pow(-2).sub_(DICE_EPS), STATISTICS_MOMENTUM)
             gate = normal.sigmoid_()
             share = torch.addcmul(alpha, gate, 1.0 - alpha)
             kept += [x, z, mean, inverse, gate, share]

@@ -34,16 +34,13 @@ class HostDin(Din):
 
     def forward(self, lengths: Tensor, leaf: Tensor) -> Tensor:  # type: ignore[override]
         """Logits [B] of lengths [B] int32 and leaf [3 B + 2 N, D]."""
-        batch, width = len(lengths), self.shape.item_width
-        user, targets, items = torch.split(leaf, [batch, 2 * batch, len(leaf) - 3 * batch])
-        target = targets.view(batch, width)
+        if self.past == "fused":
+            found = interest.fused(self, lengths, leaf)
+            return head.judge(self, *found) if self.training and head.can_fuse(self) else self.judge(*found)
+        user, target, past = interest.split_leaf(leaf, len(lengths))
         if self.past == "padded":
-            return super().forward(lengths, user, target, items.view(batch, -1, width))
-        compute = interest.fused if self.past == "fused" else interest.plain
-        total, wanted = compute(self, lengths, target, items.view(-1, width))
-        if self.past == "fused" and self.training and head.can_fuse(self):
-            return head.judge(self, user, target, total, wanted)
-        return self.judge(user, target, total, wanted)
+            return super().forward(lengths, user, target, past.view(len(lengths), -1, past.shape[1]))
+        return self.judge(user, target, *interest.plain(self, lengths, target, past))
 
 
 @dataclass(slots=True, eq=False)

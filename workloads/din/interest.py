@@ -70,16 +70,25 @@ def _scores(dense: Din, sample: Tensor, target: Tensor, past: Tensor) -> Tensor:
     return scores * dense.score_factor() if dense.shape.scale else scores
 
 
-def fused(dense: Din, lengths: Tensor, target: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-    """The same as `plain`, by `Attention`; only for a real unit on the items themselves."""
+def fused(dense: Din, lengths: Tensor, leaf: Tensor) -> tuple[Tensor, ...]:
+    """User, target, sum of the past and interest [B, …] of a leaf [3 B + 2 N, D], by `Attention`.
+
+    The sums are those of `plain`; only for a real unit on the items themselves.
+    """
     unit = dense.unit
     assert unit is not None and dense.project is None
     weights = [tensor for index in range(len(unit.layers)) for tensor in unit.matrix(index)]
     scale = dense.score_factor() if dense.shape.scale else 1.0
-    total, interest = Attention.apply(  # type: ignore[no-untyped-call]
-        lengths, scale, dense.shape.weights == "softmax", torch.is_grad_enabled(), target, past, *weights
+    found: tuple[Tensor, ...] = Attention.apply(  # type: ignore[no-untyped-call]
+        lengths, scale, dense.shape.weights == "softmax", torch.is_grad_enabled(), leaf, *weights
     )
-    return total, interest
+    return found
+
+
+def split_leaf(leaf: Tensor, batch: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Users [B, D], targets [B, V] and the past [N, V] of a leaf [3 B + 2 N, D], without a copy."""
+    users, targets, past = torch.split(leaf, [batch, 2 * batch, len(leaf) - 3 * batch])
+    return users, targets.view(batch, -1), past.view(-1, 2 * leaf.shape[1])
 
 
 def can_fuse(dense: Din) -> bool:
@@ -128,9 +137,7 @@ class _Segments:
         if self.even is not None:
             step = max(1, BLOCK_PLACES // self.even)
             edges = [*range(0, len(sizes), step), len(sizes)]
-            self.blocks = [
-                _Block(first, last, first * self.even, last * self.even) for first, last in pairwise(edges)
-            ]
+            self.blocks = [_Block(first, last, first * self.even, last * self.even) for first, last in pairwise(edges)]
             return
         ends = [0, *accumulate(sizes)]
         self.offsets = torch.tensor(ends)
@@ -173,7 +180,7 @@ class _Layers:
 
 
 class Attention(torch.autograd.Function):
-    """(lengths, scale, softmax or not, keep, target, past, weight and bias of each layer) -> (sum of past, interest).
+    """(lengths, scale, softmax or not, keep, leaf, weight and bias of each layer) -> (user, target, sum, interest).
 
     Its gradient can be taken once. `keep` says that it will be.
     """
@@ -185,10 +192,10 @@ class Attention(torch.autograd.Function):
         scale: float,
         with_softmax: bool,
         keep: bool,
-        target: Tensor,
-        past: Tensor,
+        leaf: Tensor,
         *tensors: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
+        user, target, past = split_leaf(leaf, len(lengths))
         segments = _Segments(lengths, len(past))
         layers = _Layers(tensors, target.shape[1])
         offset = torch.addmm(layers.biases[0], target, layers.of_q.t())  # [B, W]
@@ -196,12 +203,13 @@ class Attention(torch.autograd.Function):
         rows = len(past) if keep else max((block.end - block.begin for block in segments.blocks), default=0)
         hidden = [_POOL.take(rows, width, past.dtype) for width in widths]
         weights = past.new_empty(len(past))
-        total, interest = torch.zeros_like(target), torch.zeros_like(target)
+        pooled = target.new_zeros(len(target), 2, target.shape[1])  # sum of the past, interest
+        matrices: list[Tensor | None] = []
         for block in segments.blocks:
             k = past[block.begin : block.end]
             begin = block.begin if keep else 0
             own = [each[begin : begin + len(k)] for each in hidden]
-            _first_layer(segments, layers, block, target, k, offset, own[0])
+            matrices.append(_first_layer(segments, layers, block, target, k, offset, own[0]))
             for index in range(1, len(own)):
                 below = own[index - 1].sigmoid_()
                 torch.addmm(layers.biases[index], below, layers.weights[index].t(), out=own[index])
@@ -213,32 +221,37 @@ class Attention(torch.autograd.Function):
             weights[block.begin : block.end] = scores
             some = slice(block.first, block.last)
             if segments.even is None:
-                total[some] = segments.sums(k, block)
-                interest[some] = segments.sums(k, block, scores)
+                pooled[some, 0] = segments.sums(k, block)
+                pooled[some, 1] = segments.sums(k, block, scores)
             else:
-                by_sample = k.view(block.last - block.first, segments.even, -1)
-                torch.sum(by_sample, 1, out=total[some])
-                interest[some] = torch.bmm(scores.view(-1, 1, segments.even), by_sample).squeeze(1)
+                both = _with_ones(scores, block.last - block.first, segments.even)
+                torch.bmm(both, k.view(-1, segments.even, k.shape[1]), out=pooled[some])
         if keep:
-            ctx.save_for_backward(target, past, weights, *tensors)
-            ctx.known = (segments, layers, hidden, scale, with_softmax)
+            ctx.save_for_backward(leaf, weights, *tensors)
+            ctx.known = (segments, layers, hidden, matrices, scale, with_softmax)
         else:
             for each in hidden:
                 _POOL.give(each)
-        return total, interest
+        return user.clone(), target.clone(), pooled[:, 0], pooled[:, 1]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        target, past, weights, *tensors = ctx.saved_tensors
-        segments, layers, hidden, scale, with_softmax = ctx.known
+        leaf, weights, *tensors = ctx.saved_tensors
+        segments, layers, hidden, matrices, scale, with_softmax = ctx.known
         ctx.known = None
-        d_total, d_interest = (each.contiguous() for each in gradients)
-        d_past, d_target = torch.empty_like(past), torch.zeros_like(target)
+        d_user, d_target_outside, d_total, d_interest = gradients
+        _, target, past = split_leaf(leaf, len(d_user))
+        d_leaf = torch.empty_like(leaf)
+        d_leaf[: len(d_user)] = d_user
+        _, d_target, d_past = split_leaf(d_leaf, len(d_user))
+        d_target.zero_()
+        d_pooled = torch.stack([d_total, d_interest], 1)
+        d_interest = d_pooled[:, 1]
         d_tensors = [torch.zeros_like(tensor) for tensor in tensors]
         d_weights, d_biases = d_tensors[::2], d_tensors[1::2]
         d_offset = target.new_zeros(len(target), len(layers.biases[0]))
         d_both = torch.zeros_like(layers.of_both)
-        for block in segments.blocks:
+        for block, matrix in zip(segments.blocks, matrices, strict=True):
             places = slice(block.begin, block.end)
             own = [each[places] for each in hidden]
             d_scores = _scores_backward(segments, block, past[places], weights[places], d_interest, with_softmax)
@@ -253,34 +266,39 @@ class Attention(torch.autograd.Function):
                 d_biases[index].add_(below.sum(0))
                 below = torch.mm(below, layers.weights[index])
             _sigmoid_backward(below, own[0])
-            _first_backward(segments, layers, block, target, past, below, d_both, d_offset, d_target, d_past)
-            _add_pooled(segments, block, weights[places], d_total, d_interest, d_past[places])
+            _first_backward(segments, layers, block, matrix, target, past, below, d_both, d_offset, d_target, d_past)
+            _add_pooled(segments, block, weights[places], d_pooled, d_past[places])
         for each in hidden:
             _POOL.give(each)
         d_of_q = torch.mm(d_offset.t(), target)
-        d_target.addmm_(d_offset, layers.of_q)
+        d_target.addmm_(d_offset, layers.of_q).add_(d_target_outside)
         d_of_k, d_of_product = torch.split(d_both, target.shape[1], 1)
         d_weights[0].copy_(torch.cat([d_of_q, d_of_k, d_of_q - d_of_k, d_of_product], 1))
         d_biases[0].copy_(d_offset.sum(0))
-        return (None, None, None, None, d_target, d_past, *d_tensors)
+        return (None, None, None, None, d_leaf, *d_tensors)
 
 
 def _first_layer(
     segments: _Segments, layers: _Layers, block: _Block, target: Tensor, k: Tensor, offset: Tensor, out: Tensor
-) -> None:
-    """The unit's first layer of a block before its sigmoid, into `out` [n, W]."""
+) -> Tensor | None:
+    """The unit's first layer of a block before its sigmoid, into `out` [n, W]; the matrices, where there were any."""
     some = slice(block.first, block.last)
     if segments.even is None:
         sample = segments.sample[block.begin : block.end]
         torch.addmm(offset.index_select(0, sample), _beside_product(target, sample, k), layers.of_both.t(), out=out)
-        return
+        return None
     samples = block.last - block.first
-    torch.baddbmm(
-        offset[some].unsqueeze(1),
-        k.view(samples, segments.even, -1),
-        layers.matrices(target[some]),
-        out=out.view(samples, segments.even, -1),
-    )
+    matrices = layers.matrices(target[some])
+    shape = (samples, segments.even, -1)
+    torch.baddbmm(offset[some].unsqueeze(1), k.view(shape), matrices, out=out.view(shape))
+    return matrices
+
+
+def _with_ones(weights: Tensor, samples: int, places: int) -> Tensor:
+    """[b, 2, L]: ones, for the sum, and the weights, for the interest."""
+    both = weights.new_ones(samples, 2, places)
+    both[:, 1] = weights.view(samples, places)
+    return both
 
 
 def _beside_product(target: Tensor, sample: Tensor, k: Tensor) -> Tensor:
@@ -325,6 +343,7 @@ def _first_backward(
     segments: _Segments,
     layers: _Layers,
     block: _Block,
+    matrices: Tensor | None,
     target: Tensor,
     past: Tensor,
     below: Tensor,  # gradient of the first layer before its sigmoid [n, W]
@@ -336,12 +355,12 @@ def _first_backward(
     """Adds to the gradients of the first layer, sets those of a block's targets, and of its past through the scores."""
     some, places = slice(block.first, block.last), slice(block.begin, block.end)
     k, q, width = past[places], target[some], target.shape[1]
-    if segments.even is not None:
+    if segments.even is not None and matrices is not None:
         shape = (block.last - block.first, segments.even, -1)
         by_sample = below.view(shape)
         torch.sum(by_sample, 1, out=d_offset[some])
         d_matrices = torch.bmm(k.view(shape).transpose(1, 2), by_sample)  # [b, V, W]
-        torch.bmm(by_sample, layers.matrices(q).transpose(1, 2), out=d_past[places].view(shape))
+        torch.bmm(by_sample, matrices.transpose(1, 2), out=d_past[places].view(shape))
         d_both[:, :width].add_(d_matrices.sum(0).t())
         torch.sum(d_matrices * layers.of_product_t, 2, out=d_target[some])
         d_both[:, width:].add_(d_matrices.mul_(q.unsqueeze(2)).sum(0).t())
@@ -354,19 +373,16 @@ def _first_backward(
     torch.addcmul(d_k, d_product, target.index_select(0, sample), out=d_past[places])
 
 
-def _add_pooled(
-    segments: _Segments, block: _Block, weights: Tensor, d_total: Tensor, d_interest: Tensor, d_past: Tensor
-) -> None:
-    """What the sum and the interest add to the gradient of a block's past [n, V]."""
-    some = slice(block.first, block.last)
+def _add_pooled(segments: _Segments, block: _Block, weights: Tensor, d_pooled: Tensor, d_past: Tensor) -> None:
+    """What the sum and the interest [B, 2, V] add to the gradient of a block's past [n, V]."""
+    some = d_pooled[block.first : block.last]
     if segments.even is not None:
-        by_sample = d_past.view(block.last - block.first, segments.even, -1)
-        by_sample.add_(d_total[some].unsqueeze(1))
-        by_sample.baddbmm_(weights.view(-1, segments.even, 1), d_interest[some].unsqueeze(1))
+        both = _with_ones(weights, len(some), segments.even)
+        d_past.view(len(some), segments.even, -1).baddbmm_(both.transpose(1, 2), some)
         return
-    sample = segments.sample[block.begin : block.end]
-    d_past.add_(d_total.index_select(0, sample))
-    d_past.addcmul_(weights.unsqueeze(1), d_interest.index_select(0, sample))
+    sample = segments.sample[block.begin : block.end] - block.first
+    d_past.add_(some[:, 0].index_select(0, sample))
+    d_past.addcmul_(weights.unsqueeze(1), some[:, 1].index_select(0, sample))
 
 
 def _sigmoid_backward(gradient: Tensor, output: Tensor) -> None:

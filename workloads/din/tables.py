@@ -45,6 +45,7 @@ class MergedTables:
         self._place = torch.zeros(len(self._weight), dtype=torch.int64) if self._moments else None
         self._updates = 0
         self._pending: list[Tensor] = []
+        self._padded = False  # a lookup read the row for nothing
 
     def lookup(self, ids: tuple[Tensor, ...]) -> Tensor:
         """The leaf [n, D] of (users [B], items [B], categories [B], past items, past categories; [B, T] or [N])."""
@@ -65,7 +66,8 @@ class MergedTables:
             self._adam(index, grad, learning_rate)
         else:
             _add_rows(self._weight, index, grad, -learning_rate)
-        self._weight[-1].zero_()
+        if self._padded:
+            self._weight[-1].zero_()
 
     def forget(self) -> None:
         """Lookups that no update will follow."""
@@ -120,6 +122,7 @@ class MergedTables:
         torch.add(past_items.view(-1), of_users, out=past[:, 0])
         torch.add(past_categories.view(-1), of_users + of_items, out=past[:, 1])
         if past_items.dim() == 2:
+            self._padded = True
             past.masked_fill_((past_items.view(-1, 1) < 0), len(self._weight) - 1)
         return index
 
