@@ -328,9 +328,7 @@ def prepared_to_fail(failure: str) -> IpuExecutor:
             r"poptorch\.\S*RecoverableError: In unknown file: The IPU has raised a runtime error: tile exception\n"
             r"TEXCPT_TILE 12 \(recovery action: IPU_RESET\)",
         ),
-        ("unrecoverable@2", "UnrecoverableError: Hardware failure of IPU 3"),
         ("abort@2", r"was killed by SIGABRT; it last said: .*terminate called after throwing"),
-        ("exit@3", r"ended with exit status 3; it last said: .*a failure was asked for: exit"),
     ],
 )
 def test_what_poptorch_says_when_it_fails_is_the_reason_of_the_run(failure: str, said: str):
