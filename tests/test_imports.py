@@ -49,6 +49,8 @@ def _loaded(arguments: list[str], folder: Path) -> tuple[int, set[str]]:
         (["--help"], 0, HEAVY),
         (["run", "dlrm", "--help"], 0, HEAVY),
         (["run", "dlrm", "--profile", "demo", "--dry-run"], 0, HEAVY),
+        (["run", "din", "--help"], 0, HEAVY),
+        (["run", "din", "--use-synthetic-data=True", "--dry-run"], 0, HEAVY),
         (["run", "cachesim", "--help"], 0, HEAVY),
         (["run", "cachesim", "--policy", "all", "--dry-run"], 0, HEAVY),
         (["ab", "--help"], 0, HEAVY),
@@ -107,6 +109,7 @@ for package in ("harness.analysis", "harness.cli", "harness.report", "harness.st
         workers = ("harness.devices.ceilings", "harness.devices.host_executor", "harness.devices.ipu_executor")
         if found.name not in workers:  # the worker's side
             importlib.import_module(found.name)
+import workloads.din.config
 import workloads.dlrm.config
 assert dict(os.environ) == before, "the environment was written"
 assert threading.active_count() == 1, "a thread was started"

@@ -16,7 +16,7 @@ from typer.exceptions import TyperException
 
 import harness
 from harness.cli import options
-from harness.cli.arguments import completion_words, prescan
+from harness.cli.arguments import completion_words, prescan, spell_booleans
 from harness.errors import BenchError, ExitCode, did_you_mean
 from harness.registry import Registry
 
@@ -107,9 +107,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         debug = scanned.debug
         typed = completion_words()
         registry = Registry(prescan(typed).plugins if typed is not None else scanned.plugins)
+        words = _spelled(scanned.arguments, registry)
         command: Any = typer.main.get_command(build(registry))
         found = command.main(
-            args=list(scanned.arguments) or ["--help"],
+            args=words or ["--help"],
             prog_name=_program_name(),
             standalone_mode=False,
         )
@@ -138,6 +139,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "run it again with --debug, and report it",
         )
         return ExitCode.RUN_FAILED
+
+
+def _spelled(arguments: Sequence[str], registry: Registry) -> list[str]:
+    """The arguments with `--flag=True` as `--flag`, where they are for a workload that has such a setting."""
+    words = list(arguments)
+    if len(words) < 3 or words[0] not in ("run", "sweep") or words[1] not in registry.workload_names():
+        return words
+    from harness.cli.flags import all_settings
+
+    items = all_settings(registry.workload(words[1]))
+    return spell_booleans(words, {item.flag for item in items if item.base_type is bool})
 
 
 def _program_name() -> str:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
 
+_SPELLED = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 NEWEST = "@unfinished"  # what --resume means without a value
 _COMPLETION_WORDS = "COMP_WORDS"  # set by the shells' completion scripts, beside _BENCH_COMPLETE
 
@@ -53,6 +54,24 @@ def prescan(arguments: Sequence[str]) -> Prescan:
         else:
             left.append(word)
     return Prescan(tuple(left), tuple(plugins), debug)
+
+
+def spell_booleans(arguments: Sequence[str], flags: Collection[str]) -> list[str]:
+    """`--flag=True`, `--flag True` and their False as `--flag` and `--no-flag`, for flags that are on or off."""
+    left: list[str] = []
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        if word == "--":
+            return [*left, word, *words]
+        if name in flags and not equals and words and words[0] in ("True", "False"):
+            value = words.pop(0)
+        if name in flags and value.lower() in _SPELLED:
+            left.append(name if _SPELLED[value.lower()] else f"--no-{name.removeprefix('--')}")
+        else:
+            left.append(word)
+    return left
 
 
 def completion_words() -> list[str] | None:

@@ -1,7 +1,7 @@
 """The layers behind the attention in training, with their gradient by hand: for small batches on a CPU.
 
 The same as `Din.judge` with Dice by the statistics of the batch. Autograd makes some ninety small calls of it, each of
-which costs more than its arithmetic at a batch of 32; here they are forty. The gradient can be taken once.
+which costs more than its arithmetic at a batch of 32; here they are forty.
 
     B samples, W width of a layer, J width of the joined vector
 """

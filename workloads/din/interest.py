@@ -117,6 +117,17 @@ class _Pool:
 _POOL = _Pool()
 
 
+class _Lease:
+    """Buffers of the pool, given back when the last one who knows them is gone."""
+
+    def __init__(self, rows: int, widths: Sequence[int], dtype: torch.dtype) -> None:
+        self.tensors = [_POOL.take(rows, width, dtype) for width in widths]
+
+    def __del__(self) -> None:
+        for tensor in self.tensors:
+            _POOL.give(tensor)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Block:
     """Samples [first, last) with their places [begin, end)."""
@@ -182,7 +193,7 @@ class _Layers:
 class Attention(torch.autograd.Function):
     """(lengths, scale, softmax or not, keep, leaf, weight and bias of each layer) -> (user, target, sum, interest).
 
-    Its gradient can be taken once. `keep` says that it will be.
+    `keep`: a gradient will be asked for.
     """
 
     @staticmethod
@@ -201,14 +212,14 @@ class Attention(torch.autograd.Function):
         offset = torch.addmm(layers.biases[0], target, layers.of_q.t())  # [B, W]
         widths = [len(bias) for bias in layers.biases[:-1]]
         rows = len(past) if keep else max((block.end - block.begin for block in segments.blocks), default=0)
-        hidden = [_POOL.take(rows, width, past.dtype) for width in widths]
+        lease = _Lease(rows, widths, past.dtype)
         weights = past.new_empty(len(past))
         pooled = target.new_zeros(len(target), 2, target.shape[1])  # sum of the past, interest
         matrices: list[Tensor | None] = []
         for block in segments.blocks:
             k = past[block.begin : block.end]
             begin = block.begin if keep else 0
-            own = [each[begin : begin + len(k)] for each in hidden]
+            own = [each[begin : begin + len(k)] for each in lease.tensors]
             matrices.append(_first_layer(segments, layers, block, target, k, offset, own[0]))
             for index in range(1, len(own)):
                 below = own[index - 1].sigmoid_()
@@ -228,17 +239,13 @@ class Attention(torch.autograd.Function):
                 torch.bmm(both, k.view(-1, segments.even, k.shape[1]), out=pooled[some])
         if keep:
             ctx.save_for_backward(leaf, weights, *tensors)
-            ctx.known = (segments, layers, hidden, matrices, scale, with_softmax)
-        else:
-            for each in hidden:
-                _POOL.give(each)
+            ctx.known = (segments, layers, lease, matrices, scale, with_softmax)
         return user.clone(), target.clone(), pooled[:, 0], pooled[:, 1]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         leaf, weights, *tensors = ctx.saved_tensors
-        segments, layers, hidden, matrices, scale, with_softmax = ctx.known
-        ctx.known = None
+        segments, layers, lease, matrices, scale, with_softmax = ctx.known
         d_user, d_target_outside, d_total, d_interest = gradients
         _, target, past = split_leaf(leaf, len(d_user))
         d_leaf = torch.empty_like(leaf)
@@ -253,7 +260,7 @@ class Attention(torch.autograd.Function):
         d_both = torch.zeros_like(layers.of_both)
         for block, matrix in zip(segments.blocks, matrices, strict=True):
             places = slice(block.begin, block.end)
-            own = [each[places] for each in hidden]
+            own = [each[places] for each in lease.tensors]
             d_scores = _scores_backward(segments, block, past[places], weights[places], d_interest, with_softmax)
             if scale != 1.0:
                 d_scores.mul_(scale)
@@ -268,8 +275,6 @@ class Attention(torch.autograd.Function):
             _sigmoid_backward(below, own[0])
             _first_backward(segments, layers, block, matrix, target, past, below, d_both, d_offset, d_target, d_past)
             _add_pooled(segments, block, weights[places], d_pooled, d_past[places])
-        for each in hidden:
-            _POOL.give(each)
         d_of_q = torch.mm(d_offset.t(), target)
         d_target.addmm_(d_offset, layers.of_q).add_(d_target_outside)
         d_of_k, d_of_product = torch.split(d_both, target.shape[1], 1)

@@ -180,11 +180,10 @@ class TorchTables:
     def lookup(self, ids: tuple[Tensor, ...]) -> Tensor:
         users, items, categories, past_items, past_categories = (each.reshape(-1) for each in ids)
         of_user, of_item, of_category = self._tables
-        real = (past_items >= 0).unsqueeze(1)
         target = torch.stack([of_item(items), of_category(categories)], 1).view(-1, self.width)
-        past = torch.stack(
-            [of_item(past_items.clamp(min=0)) * real, of_category(past_categories.clamp(min=0)) * real], 1
-        ).view(-1, self.width)
+        real = torch.nonzero(past_items >= 0).view(-1)
+        known = torch.cat([of_item(past_items[real]), of_category(past_categories[real])], 1)
+        past = known.new_zeros(len(past_items), 2 * self.width).index_copy(0, real, known).view(-1, self.width)
         gathered = torch.cat([of_user(users), target, past])
         if not torch.is_grad_enabled():
             return gathered
