@@ -4,8 +4,8 @@ PopTorch is on no package index: it comes with the Poplar SDK, for a Python of i
 worker runs in our Python as on any device; `--python` names the SDK's interpreter, in which the probe looks and from
 which the executor starts its process. `POPTORCH_IPU_MODEL=1` asks for Graphcore's emulation, which is labelled so.
 
-SGD is the one optimizer: PopTorch's Adam moves every row of a table in each update, the hosts' only those of the batch, so
-the two would be different algorithms under one name.
+SGD is the one optimizer: PopTorch's Adam moves every row of a table in each update, the hosts' only those of the batch,
+so the two would be different algorithms under one name.
 
 `RECBENCH_IPU_MEMORY_PROPORTION` (0 to 1) is PopTorch's setAvailableMemoryProportion of each replica's IPU;
 `POPTORCH_CACHE_DIR` is where compiled executables are kept (recbench's cache folder when not set).

@@ -92,11 +92,12 @@ def test_the_fused_stand_in_is_probed_under_its_own_interpreter():
     assert probed.versions["torch"] is not None
 
 
-def test_another_interpreter_that_does_not_start_or_is_too_old_is_told(tmp_path):
+@pytest.mark.parametrize("told", ["unknown option -P", "Unknown option: -P"])
+def test_another_interpreter_that_does_not_start_or_is_too_old_is_told(tmp_path, told):
     verdict = probe_in_child("cpu", python=tmp_path / "none")
     assert verdict.reason == f"the interpreter {tmp_path}/none does not start: No such file or directory"
     old = tmp_path / "python3.8"
-    old.write_text("#!/bin/sh\necho 'unknown option -P' >&2\necho 'usage: python [option]' >&2\nexit 2\n")
+    old.write_text(f"#!/bin/sh\necho '{told}' >&2\necho 'usage: python [option]' >&2\nexit 2\n")
     old.chmod(0o755)
     assert probe_in_child("cpu", python=old).reason == f"{old} is older than Python 3.11, which recbench needs"
     bare = tmp_path / "python3.12"
