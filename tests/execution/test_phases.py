@@ -10,7 +10,7 @@ import pytest
 from harness.api import BaseWorkload, Context, Step
 from harness.errors import RunFailed
 from harness.execution import checkpoint
-from harness.execution.phases import WindowCutter, percentile
+from harness.execution.phases import Measurement, WindowCutter, percentile
 from tests.fakes.devices import LateDevice
 from tests.fakes.measure import Bench, measured, metrics, phases
 
@@ -261,3 +261,14 @@ def test_a_checkpoint_of_the_planned_end_leaves_nothing_to_measure(tmp_path: Pat
 @pytest.mark.parametrize("values, share, expected", [([], 0.5, None), ([3.0], 0.99, 3.0), ([4, 1, 3, 2], 0.5, 2)])
 def test_percentiles_are_values_that_occurred(values: list[float], share: float, expected: float | None) -> None:
     assert percentile(values, share) == expected
+
+
+def test_steps_that_answer_requests_have_percentiles_of_their_time(tmp_path: Path) -> None:
+    for latency in (False, True):
+        bench = Bench(tmp_path, "steady", rows=100, batch=10, steps=7)
+        bench.measurement = Measurement(bench.workload, bench.context, bench.channel, bench.spec, latency=latency)
+        found = metrics(bench.run())
+        names = {"latency_p50_s", "latency_p90_s", "latency_p99_s"}
+        assert names & set(found) == (names if latency else set())
+        if latency:
+            assert 0.0 < found["latency_p50_s"] <= found["latency_p90_s"] <= found["latency_p99_s"]
