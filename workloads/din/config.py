@@ -45,7 +45,7 @@ class VariantFacts:
 
 VARIANTS: dict[str, VariantFacts] = {
     "paper": VariantFacts(
-        attention="din", weights="softmax", scale=True, dice="running", batch_norm=False, optimizer="adam",
+        attention="din", weights="softmax", scale=False, dice="running", batch_norm=False, optimizer="adam",
         epoch_factor=1.0, loss_factor=1.0,
     ),
     "dien": VariantFacts(
@@ -65,8 +65,8 @@ class DINConfig:
     """All settings of one DIN cell."""
 
     variant: Variant = setting(
-        "paper", help="paper: real attention unit, softmax over scores / sqrt(d), Dice by running statistics; dien: no "
-        "scale, batch normalisation, Dice by batch statistics, Adam halved every epoch; graphcore: linear attention, "
+        "paper", help="paper: real attention unit, softmax over its scores, Dice by running statistics; dien: the same "
+        "with batch normalisation, Dice by batch statistics, Adam halved every epoch; graphcore: linear attention, "
         "Dice by batch statistics, half the loss, SGD", source=f"{_PAPER}; {_DIEN}; {_SEED}", group=_MODEL,
     )  # fmt: skip
     attention: Literal["din", "linear", "mean"] | None = setting(
@@ -78,8 +78,8 @@ class DINConfig:
         source=f"{_PAPER}, section 4.3: plain; all its programs: softmax", group=_MODEL,
     )  # fmt: skip
     attention_scale: bool | None = setting(
-        None, help="scores are divided by the root of the attention width; the variant's when not given",
-        source="zhougr1993/DeepInterestNetwork, model.py", group=_MODEL,
+        None, help="scores are divided by the root of the attention width; no variant does when not given",
+        source="zhougr1993/DeepInterestNetwork, model.py: yes; the paper, DIEN and Graphcore: no", group=_MODEL,
     )  # fmt: skip
     dice: Literal["running", "batch"] | None = setting(
         None, help="statistics that Dice uses at inference; the variant's when not given", source=f"{_SEED}: batch",

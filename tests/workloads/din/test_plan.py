@@ -38,14 +38,15 @@ def test_epochs_are_two_in_training_and_one_in_inference():
 
 def test_variants_differ_as_documented():
     paper, dien, graphcore = (_plan(variant=name) for name in ("paper", "dien", "graphcore"))
-    assert (paper.shape.scale, paper.shape.dice, paper.shape.batch_norm) == (True, "running", False)
+    assert (paper.shape.scale, paper.shape.dice, paper.shape.batch_norm) == (False, "running", False)
     assert (dien.shape.scale, dien.shape.dice, dien.shape.batch_norm) == (False, "batch", True)
     assert (dien.optimizer, dien.learning_rate, dien.epoch_factor) == ("adam", 1e-3, 0.5)
     assert (graphcore.shape.attention, graphcore.shape.dice) == ("linear", "batch")
     assert (graphcore.optimizer, graphcore.learning_rate, graphcore.rate_factor) == ("sgd", 0.1, 0.5)
     assert graphcore.facts()["attention"] == "144-1, linear"
     assert dien.facts()["optimizer_asked"] == "adam, learning rate 0.001, x 0.5 an epoch"
-    assert paper.facts()["attention_weights"] == "softmax, scores / sqrt(36)"
+    assert paper.facts()["attention_weights"] == "softmax"
+    assert _plan(attention_scale=True).facts()["attention_weights"] == "softmax, scores / sqrt(36)"
 
 
 def test_what_is_given_beats_the_variant():
