@@ -81,9 +81,9 @@ class Case:
 
 
 CASES = (
-    Case("train, B = 32, every past 100", "train", 32, None, 1024),
+    Case("train, B = 32, every past 100", "train", 32, None, 4096),
     Case("train, B = 1024, every past 100", "train", 1024, None, 4096),
-    Case("train, B = 32, lengths with mean 9", "train", 32, 9, 2048),
+    Case("train, B = 32, lengths with mean 9", "train", 32, 9, 8192),
     Case("train, B = 1024, lengths with mean 9", "train", 1024, 9, 8192),
     Case("infer, B = 1024, every past 100", "infer", 1024, None, 8192),
     Case("infer, B = 1024, lengths with mean 9", "infer", 1024, 9, 16384),
