@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ REPORTS = (
 @SIZES
 def test_golden(size: Size, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "examine", lambda registry: list(REPORTS))
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")  # where it wraps, the scroll bar moves
 
     async def flow() -> None:
         async with staged("devices", Path("results.db"), size) as app:
