@@ -31,12 +31,10 @@ from pathlib import Path
 
 import psutil
 
-TOP = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TOP))
-
 from harness.analysis.statistics import paired_shift
 from harness.store.queries import Store
 
+TOP = Path(__file__).resolve().parents[1]
 SIZE = (140, 45)
 PROMISE_MS = 20.0  # of processor time a second, orchestrator and dashboard together
 SAMPLE_S = 0.2

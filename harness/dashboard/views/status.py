@@ -122,6 +122,8 @@ def progress_text(run: RunView) -> str:
     if unit == "s":
         return f"{duration(run.progress_done)} of {duration(run.progress_total)}"
     unit = unit.removesuffix("s") if run.progress_total == 1 else unit
+    if unit.startswith("epoch") and run.progress_total is not None:
+        return f"{run.progress_done or 0.0:.2f} of {run.progress_total:g} {unit}".rstrip()
     return f"{_short(run.progress_done)} of {_short(run.progress_total)} {unit}".rstrip()
 
 
