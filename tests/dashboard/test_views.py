@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from harness.dashboard.details import Details, RunDetails, SettingLine
 from harness.dashboard.history import History
+from harness.dashboard.views.happenings import event_rows
 from harness.dashboard.views.machine import device_rows, host_rows, lamp, machine_rows
 from harness.dashboard.views.quality import loss_plot, quality_rows
 from harness.dashboard.views.status import status_rows
-from harness.dashboard.views.tabs import event_rows, log_rows, setting_rows
+from harness.dashboard.views.tabs import log_rows, setting_rows
 from harness.dashboard.views.throughput import throughput_bars, throughput_plot, throughput_row
 from harness.dashboard.views.tree import nodes
 from harness.dashboard.views.words import shown_run

@@ -23,11 +23,12 @@ from harness.dashboard.messages import Arrived, DetailsRead, Followed, Lost, Run
 from harness.dashboard.screens.base import BenchScreen
 from harness.dashboard.screens.confirm import ConfirmScreen
 from harness.dashboard.source import RecordedSource, Source
+from harness.dashboard.views.happenings import event_rows
 from harness.dashboard.views.machine import lamp, legend, machine_plot, machine_rows
 from harness.dashboard.views.quality import loss_plot, quality_rows
 from harness.dashboard.views.status import status_rows
-from harness.dashboard.views.tabs import event_rows, log_rows, setting_rows
-from harness.dashboard.views.throughput import throughput_bars, throughput_plot, throughput_row
+from harness.dashboard.views.tabs import log_rows, setting_rows
+from harness.dashboard.views.throughput import says_something, throughput_bars, throughput_plot, throughput_row
 from harness.dashboard.views.words import RETRIABLE, cell_name, cell_of, shown_run
 from harness.dashboard.widgets.line_chart import LineChart, Plot
 from harness.dashboard.widgets.paint import Row
@@ -240,17 +241,17 @@ class LiveScreen(BenchScreen):
         if self._linger <= 0:
             self.dashboard.depart(detached=False)
             return
-        self._say_countdown()
+        self._draw_note()
         self._linger -= 1
 
-    def _say_countdown(self) -> None:
-        self.query_one("#tree", Panel).border_subtitle = f"leaves in {self._linger} s, any key stays"
+    def _draw_note(self) -> None:
+        self._draw_status(self.looked_at())
 
     def stay(self) -> None:
         """Somebody is there."""
         if self._linger is not None:
             self._linger = None
-            self.query_one("#tree", Panel).border_subtitle = "q leaves"
+            self._draw_note()
             if self._linger_timer is not None:
                 self._linger_timer.stop()
 
@@ -337,6 +338,7 @@ class LiveScreen(BenchScreen):
             lamp=lamp(self.snapshot, self._history, threads),
             paused=self.paused,
             recorded=source is not None and not source.live,
+            note=f"leaves in {self._linger} s: any key stays" if self._linger is not None else "",
             banner=self._banner or (None if source is not None else "S starts an experiment, R shows recorded ones"),
         )
         status.show(rows)
@@ -362,7 +364,7 @@ class LiveScreen(BenchScreen):
         self.query_one("#throughput", Panel).entitle(picked)
         line, chart = self.query_one("#throughput-line", RowsView), self.query_one("#throughput-chart", LineChart)
         rates = throughput_plot(cell, run, self._history)
-        bars = throughput_bars(snapshot, cell, line.size.width or 40) if not rates.lines else ()
+        bars = throughput_bars(snapshot, cell, line.size.width or 40) if not says_something(rates) else ()
         _fit(line, (throughput_row(cell, run, self._history), *bars))
         chart.set_class(bool(bars), "-hidden")
         if not bars:

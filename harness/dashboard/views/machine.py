@@ -219,7 +219,7 @@ def _fact(label: str, text: str) -> Row:
 
 def _pair(label: str, text: str, more: str, more_text: str, width: int) -> Row:
     row: Row = (*_fact(label, text), (f"  {more} ", MUTED), (more_text, TEXT))
-    return row if width_of(row) <= width and more_text != "–" else _fact(label, text)
+    return row if width_of(row) < width and more_text != "–" else _fact(label, text)
 
 
 def _degrees(value: float | None) -> str:

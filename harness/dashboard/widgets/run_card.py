@@ -51,7 +51,7 @@ def _whole(run: RunSummary, metrics: tuple[MetricRecord, ...], width: int) -> Co
     lines.append(Content(""))
     for label, value in (
         ("tags", ", ".join(run.tags) or "–"), ("note", run.note or "–"), ("experiment", short_id(run.experiment_id)),
-        ("run", f"{short_id(run.id)}, repeat {run.repeat}"), ("started", local_time(run.started_at)),
+        ("run", f"{short_id(run.id)}, repeat {run.repeat + 1}"), ("started", local_time(run.started_at)),
         ("took", duration(run.wall_s)), ("profile", run.profile or "–"), ("clock", run.timing_scope),
         ("settings", run.params_hash), ("host", run.host or "–"),
     ):  # fmt: skip
