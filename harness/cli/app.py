@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 import harness
 from harness.cli import options
 from harness.cli.arguments import completion_words, prescan
-from harness.cli.help_pages import HELP_NAMES, ordered_group, without_labels
+from harness.cli.help_pages import HELP_NAMES, ordered_group, without_types
 from harness.errors import BenchError, ExitCode, did_you_mean
 from harness.registry import Registry
 
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         debug = scanned.debug
         typed = completion_words()
         registry = Registry(prescan(typed).plugins if typed is not None else scanned.plugins)
-        command = without_labels(typer.main.get_command(build(registry)))
+        command = without_types(typer.main.get_command(build(registry)))
         found = command.main(
             args=list(scanned.arguments) or ["--help"],
             prog_name=_program_name(),

@@ -1,11 +1,11 @@
-"""What typer shows on help pages by itself, put right: flags without a value show none, commands keep our order."""
+"""What typer shows on help pages by itself, put right: no types of Python's, arguments as declared, our order."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperGroup
 
 HELP_NAMES = ("-h", "--help")
 
@@ -23,12 +23,21 @@ def ordered_group(first: Sequence[str]) -> type[TyperGroup]:
     return OrderedGroup
 
 
-def without_labels(command: Any) -> Any:
-    """The command, and all below it, with no `<bool>` beside the flags that typer adds by itself."""
+def without_types(command: Any) -> Any:
+    """The command, and all below it, with no `<bool>` beside flags and no `<str>` beside arguments."""
     context = command.context_class(command, help_option_names=list(HELP_NAMES))
-    for option in (command.get_help_option(context), *command.params):
-        if option is not None and getattr(option, "is_flag", False) and option.metavar is None:
-            option.metavar = ""
+    for parameter in (command.get_help_option(context), *command.params):
+        if isinstance(parameter, TyperArgument):
+            _as_declared(parameter)
+        elif getattr(parameter, "is_flag", False) and parameter.metavar is None:
+            parameter.metavar = ""
     for below in getattr(command, "commands", {}).values():
-        without_labels(below)
+        without_types(below)
     return command
+
+
+def _as_declared(argument: Any) -> None:
+    """Its metavar alone, in the usage line and in the table: ours say themselves what may be left out."""
+    written = [argument.display_name_raw]
+    argument.get_usage_pieces = lambda ctx: written
+    argument.display_type_rich = lambda ctx: None

@@ -12,7 +12,7 @@ from tests.cli.conftest import Bench
 )
 def test_no_flag_without_a_value_names_one(bench: Bench, command: str) -> None:
     page = bench(*command.split(), "--help").out
-    assert "--help" in page and "<" not in page
+    assert "--help" in page and not [word for word in ("<bool>", "<str>", "<list", "<path") if word in page]
 
 
 def test_the_commands_that_measure_come_in_order_of_use(bench: Bench) -> None:
