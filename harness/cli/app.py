@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 import harness
 from harness.cli import options
 from harness.cli.arguments import completion_words, prescan
+from harness.cli.help_pages import HELP_NAMES, ordered_group, without_types
 from harness.errors import BenchError, ExitCode, did_you_mean
 from harness.registry import Registry
 
@@ -26,6 +27,7 @@ _LOOK = "Look and compare"
 _KEEP = "Keep"
 _TOOLS = "Data"
 _SETUP = "This machine"
+_FIRST = ("run", "sweep", "ab")
 
 
 def build(registry: Registry) -> typer.Typer:
@@ -53,7 +55,8 @@ def build(registry: Registry) -> typer.Typer:
         help=_SUMMARY,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        cls=ordered_group(_FIRST),
+        context_settings={"help_option_names": list(HELP_NAMES)},
         epilog="First steps: bench run dlrm --profile demo, then bench list. Exit codes: 0 ok, 1 a run failed, "
         "2 usage, 3 regression, 4 inconclusive, 5 device or package missing, 6 nothing comparable, 130 interrupted.",
     )
@@ -107,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         debug = scanned.debug
         typed = completion_words()
         registry = Registry(prescan(typed).plugins if typed is not None else scanned.plugins)
-        command: Any = typer.main.get_command(build(registry))
+        command = without_types(typer.main.get_command(build(registry)))
         found = command.main(
             args=list(scanned.arguments) or ["--help"],
             prog_name=_program_name(),
