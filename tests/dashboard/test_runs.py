@@ -77,7 +77,7 @@ def test_sorting_by_key_by_heading_and_back_again(example: Path, size: Size) -> 
             await app.keys("s", "t", "enter")  # took, the wall time
             assert app.screen.query_one(LongList).sorted_by == ("wall", True)
             await app.keys("down", "s", "end", "enter")
-            assert app.screen.query_one(LongList).sorted_by == (app.screen._metrics[-1], True)
+            assert app.screen.query_one(LongList).sorted_by == (app.screen._list.metrics[-1], True)
             assert app.screen.query_one(LongList).cursor == 0
             first = app.text().splitlines()[3]
             await app.keys("o")
@@ -354,8 +354,8 @@ def test_a_newer_search_replaces_an_older_one(large: Path) -> None:
                 app.screen.action_search()
             await app.settle()
             rows = app.screen.query_one(LongList)
-            assert rows.total == len(app.screen._identifiers)
-            assert {run.device for run in app.screen._runs.values()} == {"ipu"}
+            assert rows.total == len(app.screen._list.identifiers)
+            assert {run.device for run in app.screen._list._runs.values()} == {"ipu"}
 
     drive(flow)
 
