@@ -80,7 +80,7 @@ def test_p_changes_the_baseline_and_x_swaps(example: Path, size: Size) -> None:
                 await app.keys("l")
             rows = app.screen.query_one(LongList)
             rows.focus()
-            rows.cursor = next(place for place, one in enumerate(app.screen._choices) if one.cell_id == a)
+            rows.cursor = next(place for place, one in enumerate(app.screen._chooser.choices) if one.cell_id == a)
             await app.keys("p")
             assert (app.app.marks.a, app.app.marks.b) == (a, b)
 
