@@ -13,6 +13,7 @@ from harness.dashboard.widgets.comparison_view import ComparisonView, page
 from harness.dashboard.widgets.long_list import LongList
 from harness.registry import Registry
 from harness.report import comparison as report
+from harness.store import edits
 from harness.store.queries import Store
 from tests.dashboard.drive import NARROW, WIDE, check_golden, drive
 from tests.dashboard.stage import Staged, staged
@@ -220,6 +221,21 @@ def test_a_cell_deleted_meanwhile_is_told(own: Path) -> None:
         async with staged("compare", own, WIDE) as app:
             await marked(app, "nothing-such", cells(own, "card")[0])
             assert "'nothing-such'" in app.text() and "bench list" in app.text()
+
+    drive(flow)
+
+
+@pytest.mark.parametrize("name", ["compare", "curves"])
+def test_r_reads_the_choices_again(own: Path, name: str) -> None:
+    async def flow() -> None:
+        async with staged(name, own, WIDE) as app:
+            rows = app.screen.query_one(LongList)
+            before = rows.total
+            with Store(own) as store:
+                newest = store.list_experiments(limit=2)[1].id
+            edits.delete_experiment(own, newest)
+            await app.keys("r")
+            assert rows.total == before - 1
 
     drive(flow)
 

@@ -241,6 +241,21 @@ def test_changes_of_others_are_seen_and_the_cursor_stays_on_its_run(own: Path) -
     drive(flow)
 
 
+def test_r_reads_again_at_once(own: Path) -> None:
+    async def flow() -> None:
+        async with staged("runs", own, WIDE) as app:
+            rows = app.screen.query_one(LongList)
+            before = rows.total
+            with Store(own) as store:
+                newest = store.list_experiments(limit=2)[1].id
+            await asyncio.to_thread(edits.delete_experiment, own, newest)
+            assert app.screen._list.outdated
+            await app.keys("r")
+            assert rows.total < before and not app.screen._list.outdated
+
+    drive(flow)
+
+
 def test_the_other_screens_are_reached_with_what_is_marked(example: Path) -> None:
     async def flow() -> None:
         async with staged("runs", example, WIDE) as app:
