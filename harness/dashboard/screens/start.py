@@ -175,10 +175,12 @@ class StartScreen(BenchScreen):
             return
         said = self.query_one("#said", Static)
         if name in SPECIAL:
-            said.update(special_help(name, narrow=self._narrow))
-            return
-        field = self._fields[name]
-        said.update(help_of(field, problem or field.problem, narrow=self._narrow, form=self.form))
+            content = special_help(name, narrow=self._narrow)
+        else:
+            field = self._fields[name]
+            content = help_of(field, problem or field.problem, narrow=self._narrow, form=self.form)
+        fits = content.get_height({}, max(1, said.size.width)) == said.size.height
+        said.update(content, layout=not fits)  # a layout draws the whole screen anew
 
     @property
     def _narrow(self) -> bool:

@@ -112,9 +112,11 @@ class CurvesView(Vertical):
         unit = f", {chart.unit}" if chart.unit else ""
         self.query_one("#title", Static).update(
             Content.assemble((chart.title.capitalize(), "bold"), (f"{unit}{several}", MUTED),
-                             (f"   at {_where(chart, self.cursor)}", "$text-primary"))
+                             (f"   at {_where(chart, self.cursor)}", "$text-primary")),
+            layout=False,
         )  # fmt: skip
-        self.query_one("#legend", Static).update(legend(chart, self.cursor, max(30, self.content_region.width)))
+        below, words = self.query_one("#legend", Static), legend(chart, self.cursor, max(30, self.content_region.width))
+        below.update(words, layout=words.plain.count("\n") + 1 != below.size.height)  # a layout draws all anew
 
 
 def legend(chart: Chart, cursor: float | None, width: int) -> Content:

@@ -21,13 +21,12 @@ class RunCard(Static):
     """Shows a run; `brief` leaves out all but what the list has no room for."""
 
     def show(self, run: RunSummary | None, metrics: tuple[MetricRecord, ...] | None = None) -> None:
-        if run is None:
-            self.update("")
-            return
-        narrow = self.screen.has_class("-narrow")
-        self.update(
-            _brief(run) if narrow else _whole(run, metrics or tuple(run.metrics.values()), self.size.width or 40)
-        )
+        content = Content("")
+        if run is not None:
+            narrow = self.screen.has_class("-narrow")
+            known = metrics or tuple(run.metrics.values())
+            content = _brief(run) if narrow else _whole(run, known, self.size.width or 40)
+        self.update(content, layout=False)  # its size is the screen's to say: a layout would draw all of it anew
 
 
 def _brief(run: RunSummary) -> Content:
