@@ -30,8 +30,8 @@ _SETUP = "This machine"
 _FIRST = ("run", "sweep", "ab")
 
 
-def build(registry: Registry) -> typer.Typer:
-    """The whole command line for the workloads and devices of a registry."""
+def build(registry: Registry, command: str = "") -> typer.Typer:
+    """The whole command line for the workloads and devices of a registry; `command` is the one that is going to run."""
     from harness.cli.ab import make_ab
     from harness.cli.calibrate import make_calibrate
     from harness.cli.compare import make_compare
@@ -80,7 +80,7 @@ def build(registry: Registry) -> typer.Typer:
         group.callback(help=summary)(_nothing)
         app.add_typer(group, name=name, help=summary, subcommand_metavar="WORKLOAD [OPTIONS]", rich_help_panel=_MEASURE)
     app.command("ab", short_help="Two configurations in turns, and which is better.", rich_help_panel=_MEASURE)(
-        make_ab(registry)
+        make_ab(registry, asked=command == "ab")
     )
     app.command("rerun", rich_help_panel=_MEASURE)(rerun)
     app.command("stop", rich_help_panel=_MEASURE)(stop)
@@ -110,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         debug = scanned.debug
         typed = completion_words()
         registry = Registry(prescan(typed).plugins if typed is not None else scanned.plugins)
-        command = without_types(typer.main.get_command(build(registry)))
+        words = typed if typed is not None else scanned.arguments
+        command = without_types(typer.main.get_command(build(registry, next(iter(words), ""))))
         found = command.main(
             args=list(scanned.arguments) or ["--help"],
             prog_name=_program_name(),
@@ -184,6 +185,8 @@ def _tell_usage(problem: TyperException) -> int:
         ]
         near = did_you_mean(unknown, flags)
         hint = near if near.startswith("did you mean") else hint
+    elif text.startswith("Got unexpected extra argument"):
+        hint = f"quote a pattern, so that the shell leaves it whole: 'logs/*.npz'; {hint}" if "/" in text else hint
     elif text.startswith("No such command"):
         message, separator, near = text.partition(" Did you mean ")
         text = message.rstrip(".").replace("No such command", "unknown command")

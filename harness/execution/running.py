@@ -171,6 +171,7 @@ class RunInProgress:
             loss=_float(event.get("loss")),
             so_far=_total(event),
             labels={"rank": str(rank)} if ranks > 1 else {},
+            rate_unit=self.declared["throughput"].unit,
         )
         parts = self._windows.setdefault((event["phase"], event["index"]), [])
         parts.append(event)

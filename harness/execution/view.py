@@ -79,8 +79,9 @@ class Cursor:
 class LiveView:
     """All that faces see. Changed by the event loop only; `revision` counts the changes."""
 
-    def __init__(self, plan: Plan, started_at: str) -> None:
+    def __init__(self, plan: Plan, started_at: str, rate_units: Mapping[str, str] | None = None) -> None:
         self._plan = plan
+        self._rate_units = rate_units or {}  # by cell id
         self._started_at = started_at
         self._began = time.monotonic()
         self.revision = 1
@@ -228,6 +229,7 @@ class LiveView:
             device_kind=self._device_kinds.get(cell.id),
             repeats=cell.spec.settings.repeats,
             profile=cell.spec.profile,
+            rate_unit=self._rate_units.get(cell.id, "samples/s"),
             runs=tuple(
                 RunView(
                     **run.plain(),

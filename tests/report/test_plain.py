@@ -203,3 +203,15 @@ def test_pending_runs_are_not_begun() -> None:
     text = _printed(_snapshot(_run(1), pending))
     assert text.count("run 1 of 2") == 1
     assert "run 2 of 2" not in text
+
+
+def test_rates_are_in_the_words_of_the_mode() -> None:
+    snapshot = _snapshot(_run(2, status="ok", throughput=12_000.0))
+    named = replace(snapshot, cells=tuple(replace(cell, rate_unit="requests/s") for cell in snapshot.cells))
+    text = _printed(named)
+    heading = next(line for line in text.splitlines() if " phase " in line)
+    window = next(line for line in text.splitlines() if " measure " in line)
+    assert heading.split() == ["time", "phase", "requests", "requests/s", "loss", "left"]
+    assert heading.index("requests/s") + len("requests/s") == window.index("12.00k", window.index("12.00k") + 1) + 6
+    assert "12.00k requests/s" in text
+    assert "samples" not in text

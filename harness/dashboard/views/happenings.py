@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from harness.dashboard.views.bars import LONGEST
-from harness.dashboard.views.words import names_of, result, runs_of
+from harness.dashboard.views.words import names_of, result
 from harness.dashboard.widgets.cells import fitted
 from harness.dashboard.widgets.paint import BAD, FAINT, GOOD, MUTED, TEXT, WARN, Row, Span
-from harness.execution.snapshot import LineView, RunView, Snapshot
+from harness.execution.snapshot import CellView, LineView, RunView, Snapshot
 from harness.report.numbers import duration
 
 _LEVELS = {"info": TEXT, "warning": WARN, "error": BAD}
@@ -30,8 +30,9 @@ def event_rows(snapshot: Snapshot) -> tuple[Row, ...]:
         found = [(0.0, _told(line, snapshot, names)) for line in snapshot.lines]
     else:
         found = [(at, _told(line, snapshot, names)) for at, line in _dated(snapshot, begin)]
-        begun = sorted((run for run in runs_of(snapshot) if run.started_at), key=lambda run: run.started_at or "")
-        found += [happening for run in begun[-_MOST:] for happening in _run(run, begin, names)]
+        begun = [(cell, run) for cell in snapshot.cells for run in cell.runs if run.started_at]
+        begun.sort(key=lambda one: one[1].started_at or "")
+        found += [happening for cell, run in begun[-_MOST:] for happening in _run(cell, run, begin, names)]
         found.sort(key=lambda happening: happening[0])
     return tuple(row for _, row in found[-_MOST:]) or (((" nothing has happened yet", MUTED),),)
 
@@ -58,7 +59,7 @@ def _dated(snapshot: Snapshot, begin: datetime) -> list[tuple[float, LineView]]:
     return found[::-1]
 
 
-def _run(run: RunView, begin: datetime, names: Mapping[str, str]) -> list[_Happening]:
+def _run(cell: CellView, run: RunView, begin: datetime, names: Mapping[str, str]) -> list[_Happening]:
     """Its beginning; its end where it ended well, since an orchestrator tells of every other end itself."""
     started = _moment(run.started_at)
     if started is None:
@@ -67,7 +68,7 @@ def _run(run: RunView, begin: datetime, names: Mapping[str, str]) -> list[_Happe
     found = [(at, _line(_clock(started), (" ", MUTED), run, names, ("started", MUTED)))]
     if run.status == "ok" and run.elapsed_s is not None:
         ended = started + timedelta(seconds=run.elapsed_s)
-        text = f"{result(run) or 'ok'} in {duration(run.elapsed_s)}"
+        text = f"{result(run, cell.rate_unit) or 'ok'} in {duration(run.elapsed_s)}"
         found.append((at + run.elapsed_s, _line(_clock(ended), ("●", GOOD), run, names, (text, TEXT))))
     return found
 

@@ -6,7 +6,7 @@ from statistics import median
 
 from harness.dashboard.history import History
 from harness.dashboard.views.bars import LONGEST, bar_rows
-from harness.dashboard.views.words import by_key, names_of, throughput_unit
+from harness.dashboard.views.words import by_key, names_of
 from harness.dashboard.widgets.line_chart import Line, Plot
 from harness.dashboard.widgets.paint import FAINT, LIVE, MUTED, STRONG, TEXT, WARN, Row, Span
 from harness.execution.snapshot import CellView, RunView, Snapshot, WindowView
@@ -22,13 +22,13 @@ _CONDITIONS = ("", "s", "steps", "epochs")  # how far a stop condition is, which
 
 def throughput_row(cell: CellView, run: RunView, history: History) -> Row:
     """`61.3k samples/s  repeat 3` and how that compares with the median of the other repeats, where there are some."""
-    value, unit = _value(cell, run, history)
+    value, unit = _value(run, history, cell.rate_unit)
     row: list[Span] = [(" ", TEXT), (brief(value, unit) if value is not None else "–", STRONG)]
     if value is None:
         row.append((_why_none(run), MUTED))
     others = [
         known for other in cell.runs if other.id != run.id and other.status == "ok"
-        and (known := _value(cell, other, history)[0]) is not None
+        and (known := _value(other, history, "")[0]) is not None
     ]  # fmt: skip
     if others and value is not None:
         middle = median(others)
@@ -72,10 +72,10 @@ def _begin(windows: tuple[WindowView, ...]) -> float:
     return windows[0].at_s - windows[0].seconds if windows else 0.0
 
 
-def _value(cell: CellView, run: RunView, history: History) -> tuple[float | None, str]:
+def _value(run: RunView, history: History, rate_unit: str) -> tuple[float | None, str]:
     """Throughput where there is one, else bytes per second."""
     if run.throughput is not None:
-        return run.throughput, throughput_unit(cell.runs)
+        return run.throughput, rate_unit
     metrics = by_key(run)
     for name in ("throughput", "bandwidth"):
         if name in metrics and metrics[name].value is not None:
@@ -83,7 +83,7 @@ def _value(cell: CellView, run: RunView, history: History) -> tuple[float | None
     if run.progress_unit not in _CONDITIONS:
         points = history.rates(run.id)
         return (points[-1][1] if points else None), f"{run.progress_unit}/s"
-    return None, throughput_unit(cell.runs)
+    return None, rate_unit
 
 
 def _why_none(run: RunView) -> str:
@@ -110,7 +110,7 @@ def throughput_bars(snapshot: Snapshot, current: CellView, width: int) -> tuple[
         rates = [run.throughput for run in cell.runs if run.throughput is not None]
         if rates:
             middle = median(rates)
-            found.append((names[cell.id], middle, brief(middle, throughput_unit(cell.runs)), cell.id == current.id))
+            found.append((names[cell.id], middle, brief(middle, cell.rate_unit), cell.id == current.id))
     return ((), *bar_rows(found, width)) if len(found) > 1 else ()
 
 

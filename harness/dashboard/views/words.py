@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.dashboard.widgets.paint import BAD, FAINT, GOOD, LIVE, MUTED, WARN
 from harness.execution.snapshot import CellView, MetricView, RunView, Snapshot
@@ -41,17 +41,9 @@ def headline(run: RunView) -> str:
     return brief(metric.value, metric.unit) if metric is not None else ""
 
 
-def result(run: RunView) -> str:
+def result(run: RunView, rate_unit: str) -> str:
     """The same with its unit: `61.2k samples/s`."""
-    if run.throughput is not None:
-        return brief(run.throughput, throughput_unit([run]))
-    return headline(run)
-
-
-def throughput_unit(runs: Iterable[RunView]) -> str:
-    """What the workload counts, as soon as one of its runs has said so."""
-    known = (metric.unit for run in runs for metric in run.metrics if metric.name == "throughput")
-    return next(known, "samples/s")
+    return brief(run.throughput, rate_unit) if run.throughput is not None else headline(run)
 
 
 def by_key(run: RunView) -> dict[str, MetricView]:
