@@ -18,14 +18,15 @@ from harness.analysis.statistics import fewest_repeats
 from harness.api import Description
 from harness.cli import layers, options
 from harness.cli.compare import FailOn, Format, Margin, Strict, check_gates, finish, parse_margins, sides_of_cells
-from harness.cli.flags import all_settings, fixed, option, parameters, parse_flags, with_signature
+from harness.cli.flags import fixed, option, parameters, parse_flags, with_signature
 from harness.cli.flags import given as given_flags
 from harness.cli.run import FIXED, FIXED_BEHIND, dry_run
-from harness.cli.watch import choose_face, follow, stored
+from harness.cli.watch import choose_face, follow
 from harness.errors import BenchError, UsageError, did_you_mean
 from harness.execution.plan import make_plan
 from harness.registry import Registry
 from harness.settings import settings_of
+from harness.sources import all_settings
 from harness.spec import RunSettings, RunSpec, Source
 
 AB_REPEATS = fewest_repeats(family=1, paired=True)  # whatever a profile says for runs alone
@@ -215,6 +216,7 @@ def _carry_out(specs: Sequence[RunSpec], given: Mapping[str, Any], registry: Reg
 
     from harness.cli.watch import report
     from harness.execution.launch import launch
+    from harness.store.queries import Store
 
     face = choose_face(given["ui"], json=given["json"])
     database = options.database(given["db"])
@@ -235,9 +237,10 @@ def _carry_out(specs: Sequence[RunSpec], given: Mapping[str, Any], registry: Reg
         report(last, plan.database, face=plan.face, json=given["json"])
     if given["json"]:
         return
-    experiment = stored(plan.database, plan.experiment_id)
+    with Store(plan.database) as store:
+        sides = sides_of_cells(store, store.experiment(plan.experiment_id))
     finish(
-        sides_of_cells(plan.database, experiment),
+        sides,
         registry,
         margins=given["margin"] or (),
         fail_on=given["fail_on"] or (),

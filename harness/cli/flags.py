@@ -16,8 +16,7 @@ from rich.markup import escape
 
 from harness.api import Description
 from harness.errors import UsageError, did_you_mean
-from harness.settings import Setting, settings_of
-from harness.spec import RunSettings
+from harness.settings import Setting
 
 _NO = "no_"
 _SHORT_UNITS = ("s", "ms", "min")  # said behind the default: as words in a sentence they would not be seen
@@ -93,11 +92,6 @@ def fixed(
     """The values that are no settings."""
     keys = {name for item in items for name in (item.name, _NO + item.name)} | set(aliases or ())
     return {key: value for key, value in values.items() if key not in keys}
-
-
-def all_settings(description: Description) -> tuple[Setting, ...]:
-    """The harness's own, then the workload's."""
-    return (*settings_of(RunSettings), *settings_of(description.config))
 
 
 def with_signature(function: Callable[..., Any], found: Sequence[inspect.Parameter]) -> Callable[..., Any]:

@@ -12,12 +12,13 @@ import typer
 from harness.api import Description
 from harness.cli import layers, options, pictures
 from harness.cli.arguments import NEWEST
-from harness.cli.flags import all_settings, fixed, given, option, parameters, with_signature
+from harness.cli.flags import fixed, given, option, parameters, with_signature
 from harness.cli.watch import carry_out, choose_face, shown_path
 from harness.errors import UsageError
 from harness.execution.plan import Command, Plan, make_plan, resume_plan, share_keys
 from harness.ids import short_id
 from harness.registry import Registry
+from harness.sources import all_settings
 from harness.spec import RunSpec, describe
 from harness.store.records import ExperimentRecord
 

@@ -10,11 +10,12 @@ import typer
 
 from harness.api import Description
 from harness.cli import complete, layers, options
-from harness.cli.flags import all_settings, with_signature
+from harness.cli.flags import with_signature
 from harness.cli.run import signature, split, start
 from harness.errors import UsageError, did_you_mean
 from harness.execution.plan import share_keys
 from harness.registry import Registry
+from harness.sources import all_settings
 from harness.spec import RunSpec, Source
 
 _MOST_CELLS = 200

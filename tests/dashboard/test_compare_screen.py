@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.compare import compare
+from harness.analysis.compare import Options, compare
+from harness.analysis.keys import ParamClass
 from harness.analysis.sides import finished_runs
+from harness.comparable import param_classes
 from harness.dashboard import sides
 from harness.dashboard.screens.pick import Pick
 from harness.dashboard.widgets.comparison_view import ComparisonView, page
@@ -56,14 +58,14 @@ def test_space_picks_a_and_b_and_the_verdict_comes_in_words(example: Path, size:
             text = app.text()
             assert "▼ B is slower ×0.64" in text and "batch_size 512 → 128" in text
             answer = app.screen.answer
-            expected = compare(answer.a, answer.b, sides.Options(param_classes=answer_classes()))
+            expected = compare(answer.a, answer.b, Options(param_classes=answer_classes()))
             assert answer.comparison == expected
 
     drive(flow)
 
 
-def answer_classes() -> dict[str, sides.ParamClass]:
-    return sides.param_classes(Registry(), "dlrm")
+def answer_classes() -> dict[str, ParamClass]:
+    return param_classes(Registry(), "dlrm")
 
 
 @SIZES
