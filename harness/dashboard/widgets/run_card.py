@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widgets import Static
 
+from harness.dashboard.views.wrap import wrapped
 from harness.dashboard.widgets.cells import fitted
 from harness.dashboard.words import local_time, status_tone
 from harness.ids import short_id
@@ -54,7 +55,8 @@ def _whole(run: RunSummary, metrics: tuple[MetricRecord, ...], width: int) -> Co
         ("took", duration(run.wall_s)), ("profile", run.profile or "–"), ("clock", run.timing_scope),
         ("settings", run.params_hash), ("host", run.host or "–"),
     ):  # fmt: skip
-        lines.append(Content.assemble((label.ljust(_LABEL), _MUTED), value))
+        for place, part in enumerate(wrapped(value, max(10, width - _LABEL))):
+            lines.append(Content.assemble((label.ljust(_LABEL) if place == 0 else " " * _LABEL, _MUTED), part))
     if metrics:
         lines.append(Content(""))
     for role in _ROLES:
