@@ -64,6 +64,7 @@ class Cost:
     orchestrator_ms: float
     worker_ms: float
     pictures_per_s: float
+    kilobytes_per_s: float  # to the terminal: what a line to another machine must carry
 
     @property
     def samples_per_cpu_s(self) -> float:
@@ -80,7 +81,7 @@ class Watched:
 
     def __init__(self, arguments: Sequence[str], folder: Path, size: tuple[int, int]) -> None:
         self.samples: list[Sample] = []
-        self.printed: list[float] = []  # when output came
+        self.printed: list[tuple[float, int]] = []  # when output came, and how many bytes
         self._terminal, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         environment = {**os.environ, "PYTHONPATH": str(TOP), "RECBENCH_RUNTIME": str(folder / "runtime"),
@@ -119,11 +120,12 @@ class Watched:
     def _read(self) -> None:
         while True:
             try:
-                if not os.read(self._terminal, 1 << 16):
-                    return
+                output = os.read(self._terminal, 1 << 16)
             except OSError:
                 return
-            self.printed.append(time.time())
+            if not output:
+                return
+            self.printed.append((time.time(), len(output)))
 
     def _type(self, text: str) -> None:
         if self._process.poll() is None:
@@ -143,9 +145,12 @@ class Watched:
             (last.worker_s - first.worker_s) / seconds,
         )
 
-    def pictures(self, begin: float, end: float) -> int:
-        times = [at for at in self.printed if begin <= at <= end]
-        return sum(1 for at, before in zip(times, [0.0, *times], strict=False) if at - before > PICTURE_GAP_S)
+    def pictures(self, begin: float, end: float) -> tuple[int, int]:
+        """How many were drawn between two times, and their bytes."""
+        inside = [(at, size) for at, size in self.printed if begin <= at <= end]
+        times = [at for at, _ in inside]
+        apart = sum(1 for at, before in zip(times, [0.0, *times], strict=False) if at - before > PICTURE_GAP_S)
+        return apart, sum(size for _, size in inside)
 
 
 def _child(process: psutil.Process, module: str) -> psutil.Process | None:
@@ -177,8 +182,16 @@ def measure(face: str, seconds: float, size: tuple[int, int], folder: Path, seed
         begin, end = _measure_phase(store, experiment.id)
     metric = run.metric("throughput")
     assert metric is not None and metric.value is not None
-    pictures = watched.pictures(begin, end) / (end - begin)
-    return Cost(metric.value, run.face or "", bool(run.contended), *watched.used_ms(begin, end), pictures)
+    pictures, size = watched.pictures(begin, end)
+    seconds_s = end - begin
+    return Cost(
+        metric.value,
+        run.face or "",
+        bool(run.contended),
+        *watched.used_ms(begin, end),
+        pictures / seconds_s,
+        size / 1e3 / seconds_s,
+    )
 
 
 def _measure_phase(store: Store, experiment: str) -> tuple[float, float]:
@@ -214,8 +227,8 @@ def main() -> None:
 
 def table(found: dict[str, list[Cost]], others: Sequence[tuple[tuple[int, int], Cost]]) -> str:
     """The report in markdown."""
-    lines = ["| watched by | samples/s, median | orchestrator, ms/s | face, ms/s | both, ms/s | pictures/s |",
-             "|---|---|---|---|---|---|"]  # fmt: skip
+    lines = ["| watched by | samples/s, median | orchestrator, ms/s | face, ms/s | both, ms/s | pictures/s | kB/s |",
+             "|---|---|---|---|---|---|---|"]  # fmt: skip
     lines += [_line(f"`--ui {face}`", costs) for face, costs in found.items()]
     lines += [_line(f"`--ui dashboard`, {size[0]}×{size[1]}", [cost]) for size, cost in others]
     pairs = list(zip(found["none"], found["dashboard"], strict=True))
@@ -246,7 +259,8 @@ def _line(name: str, costs: Sequence[Cost]) -> str:
     return (
         f"| {name} | {middle([cost.throughput for cost in costs]):,.0f} "
         f"| {middle([cost.orchestrator_ms for cost in costs]):.1f} | {middle([cost.face_ms for cost in costs]):.1f} "
-        f"| {middle([cost.both_ms for cost in costs]):.1f} | {middle([cost.pictures_per_s for cost in costs]):.1f} |"
+        f"| {middle([cost.both_ms for cost in costs]):.1f} | {middle([cost.pictures_per_s for cost in costs]):.1f} "
+        f"| {middle([cost.kilobytes_per_s for cost in costs]):.1f} |"
     )
 
 
