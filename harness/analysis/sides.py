@@ -45,9 +45,18 @@ def values_of(runs: Sequence[RunRecord], key: str) -> Values:
 
 def why_missing(sides: tuple[Values, Values], given: tuple[Side, Side], letters: tuple[str, str]) -> str:
     empty = [letter for values, letter in zip(sides, letters, strict=True) if not values.n]
-    shared = any(side.experiment.shared for side, values in zip(given, sides, strict=True) if not values.n)
+    shared = any(
+        side.experiment.shared or ran_side_by_side(side)
+        for side, values in zip(given, sides, strict=True)
+        if not values.n
+    )
     why = " (cells ran side by side)" if shared else ""
     return f"not measured in {words.listed(empty)}{why}"
+
+
+def ran_side_by_side(side: Side) -> bool:
+    """Whether other runs of its experiment went on beside its own (`--jobs`), so that it has no timings."""
+    return any("side_by_side" in run.contention for run in side.cell.runs)
 
 
 def summarise(side: Side, letter: str, runs: Sequence[RunRecord]) -> SideSummary:
@@ -67,7 +76,7 @@ def summarise(side: Side, letter: str, runs: Sequence[RunRecord]) -> SideSummary
         cell_id=side.cell.id,
         runs=len(runs),
         contended=len(contended),
-        unjudged=sum(run.contended is None for run in runs),
+        unjudged=sum(run.contended is None and "side_by_side" not in run.contention for run in runs),
         contention_reasons=tuple(dict.fromkeys(run.contention_reason for run in contended if run.contention_reason)),
         left_out=dict(left_out),
     )
