@@ -166,9 +166,6 @@ class RunInProgress:
 
     def _hear_window(self, rank: int, event: Event) -> None:
         self.tally.ranks[rank].window(event)
-        if self.beside:
-            self._infer_progress(event)
-            return
         ranks = len(self.tally.ranks)
         self.recorder.window(
             self.run.id,
@@ -179,7 +176,11 @@ class RunInProgress:
             loss=_float(event.get("loss")),
             so_far=_total(event),
             labels={"rank": str(rank)} if ranks > 1 else {},
+            timed=not self.beside,
         )
+        if self.beside:
+            self._infer_progress(event)
+            return
         parts = self._windows.setdefault((event["phase"], event["index"]), [])
         parts.append(event)
         if len(parts) < ranks:
