@@ -61,7 +61,7 @@ class LiveScreen(BenchScreen):
         "contended": "other processes used the cores or the card that the run needs: its number is not to be trusted",
         "best possible": "the AUC of the true probabilities, which a generated data set knows; no model can beat it",
         "stop": "finishes the window and ends the experiment; what was measured stays, and --resume goes on",
-        "skip": "ends this run only; the next one begins. Of runs side by side it is the one that is looked at",
+        "skip": "ends this run only; the next one begins",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
