@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from harness.analysis import words
 from harness.analysis.comparison import Side, SideSummary
 from harness.analysis.judge import Values
+from harness.analysis.keys import ran_side_by_side
 from harness.errors import NothingCompared
 from harness.store.records import MetricRecord, RunRecord
 
@@ -46,17 +47,12 @@ def values_of(runs: Sequence[RunRecord], key: str) -> Values:
 def why_missing(sides: tuple[Values, Values], given: tuple[Side, Side], letters: tuple[str, str]) -> str:
     empty = [letter for values, letter in zip(sides, letters, strict=True) if not values.n]
     shared = any(
-        side.experiment.shared or ran_side_by_side(side)
+        side.experiment.shared or ran_side_by_side(side.cell)
         for side, values in zip(given, sides, strict=True)
         if not values.n
     )
     why = " (cells ran side by side)" if shared else ""
     return f"not measured in {words.listed(empty)}{why}"
-
-
-def ran_side_by_side(side: Side) -> bool:
-    """Whether other runs of its experiment went on beside its own (`--jobs`), so that it has no timings."""
-    return any("side_by_side" in run.contention for run in side.cell.runs)
 
 
 def summarise(side: Side, letter: str, runs: Sequence[RunRecord]) -> SideSummary:

@@ -59,7 +59,7 @@ def conclude(run: RunInProgress, outcome: Outcome, machine: Machine, *, alone: b
 
 def _side_by_side(beside: int) -> Load:
     """Instead of a verdict on the machine: what disturbed this run was the experiment itself."""
-    reason = f"runs went on side by side (--jobs {beside + 1}), so nothing was timed"
+    reason = f"runs went on side by side, {beside + 1} at a time (--jobs), so nothing was timed"
     return Load(None, reason, {"side_by_side": beside + 1})
 
 

@@ -397,7 +397,8 @@ def test_throughput_of_cells_that_ran_side_by_side_is_not_compared():
 def test_exact_metrics_of_runs_side_by_side_compare_with_those_of_runs_in_turn():
     a = side("A", [(THROUGHPUT, SLOW[:5]), (HITS, [7.0] * 5)], settings={"jobs": 1, "threads": None})
     b = side("B", [(THROUGHPUT, [None] * 5), (HITS, [7.0] * 5)], settings={"jobs": 2, "threads": None})
-    runs = tuple(replace(run, contended=None, contention={"side_by_side": 2}) for run in b.cell.runs)
+    lane = environment(device={"threads": 1, "cores_allowed": 1}, variables={"OMP_NUM_THREADS": "1"})
+    runs = tuple(replace(run, contended=None, contention={"side_by_side": 2}, environment=lane) for run in b.cell.runs)
     b = replace(b, cell=replace(b.cell, runs=runs))
     comparison = compare(a, b)
     assert {metric.key: metric.verdict for metric in comparison.metrics} == {"hits": "same"}

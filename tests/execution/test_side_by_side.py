@@ -78,7 +78,7 @@ def test_nothing_is_timed_and_the_run_says_why(house: House) -> None:
         assert (values["auc"], values["memory_peak_bytes"]) == (0.75, 1e6)
         assert "roofline_share" not in values
         assert run.contended is None
-        assert run.contention_reason == "runs went on side by side (--jobs 2), so nothing was timed"
+        assert run.contention_reason == "runs went on side by side, 2 at a time (--jobs), so nothing was timed"
         assert run.contention == {"side_by_side": 2}
         with Store(house.database) as store:
             assert {series.name for series in store.series(run.id)} == {"loss", "curve"}
