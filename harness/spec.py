@@ -12,7 +12,7 @@ import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -225,6 +225,10 @@ def resolve(
             f"workload {description.name!r} declares {key!r}, which is a setting of every run",
             hint="give it another name",
         )
+    sources = [
+        replace(source, values=settings.renamed(source.values, description.aliases, where=source.origin))
+        for source in sources
+    ]
     chosen: dict[str, Any] = {}
     origins: dict[str, str] = {}
     layer, ended = "", False
@@ -235,7 +239,7 @@ def resolve(
             if key not in run_keys and key not in param_keys:
                 raise UsageError(
                     f"unknown key {key!r} in {source.origin} for workload {description.name!r}",
-                    hint=did_you_mean(key, [*run_keys, *param_keys]),
+                    hint=did_you_mean(key, [*run_keys, *param_keys, *description.aliases]),
                 )
             if value is not None and key not in chosen and not (ended and key in STOP_KEYS):
                 item = run_keys.get(key) or param_keys[key]
@@ -313,6 +317,10 @@ def resolve_cells(
 
     The strongest source that gives an axis gives all its values, in their order.
     """
+    sources = [
+        replace(source, values=settings.renamed(source.values, description.aliases, where=source.origin))
+        for source in sources
+    ]
     axes: list[list[Source]] = []
     for key, part in description.axes.items():
         source = next((one for one in sources if one.values.get(key) is not None), None)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness import profiles
+from harness import patterns, profiles, settings
 from harness.api import Description
 from harness.cli import options
 from harness.cli.flags import all_settings
@@ -41,7 +41,7 @@ def spec_of(registry: Registry, description: Description, given: Given, *, label
     spec = resolve(
         description, sources, profile=name, label=label or name or description.name, plugins=registry.plugins
     )
-    _check(registry, spec)
+    _check(registry, description, spec)
     return spec
 
 
@@ -50,50 +50,50 @@ def specs_of(registry: Registry, description: Description, given: Given) -> list
     sources, name = _sources(registry, description, given)
     specs = resolve_cells(description, sources, profile=name, label=name or description.name, plugins=registry.plugins)
     for spec in specs:
-        _check(registry, spec)
+        _check(registry, description, spec)
     return specs
 
 
 def _sources(registry: Registry, description: Description, given: Given) -> tuple[list[Source], str | None]:
     """The sources, strongest first, and the profile's name."""
-    items = all_settings(description)
     profile = profiles.load(given.profile) if given.profile else None
     sources = [
-        *(_here(source, items) for source in given.first),
-        *cli_sources(given.sets, given.flags, items),
-        *environment_sources(items),
+        *(_here(source, description) for source in given.first),
+        *cli_sources(given.sets, given.flags, description),
+        *environment_sources(description),
         *(profiles.sources(profile, description) if profile else ()),
         *profiles.defaults_sources(description, registry.workload_names()),
     ]
     return sources, profile.name if profile else None
 
 
-def _check(registry: Registry, spec: RunSpec) -> None:
+def _check(registry: Registry, description: Description, spec: RunSpec) -> None:
     """Before anything starts: the device is known, and what is named is there."""
     registry.device(spec.device)
-    _check_paths(spec)
+    check_paths(spec, many_files=description.many_files)
 
 
-def cli_sources(sets: Sequence[str], flags: Mapping[str, Any], items: Sequence[Setting]) -> list[Source]:
-    """--set first, then one source for each flag that was given."""
-    flag_of = {item.name: item.flag for item in items}
+def cli_sources(sets: Sequence[str], flags: Mapping[str, Any], description: Description) -> list[Source]:
+    """--set first, then one source for each flag that was given, called as it was typed."""
+    typed = [*(item.name for item in all_settings(description)), *description.aliases]
+    flag_of = {name: "--" + name.replace("_", "-") for name in typed}
     found = [Source(origin="--set", values=parse_sets(sets))] if sets else []
     found += [
         Source(origin=flag_of.get(key, key), values={key: value}, layer="flags")
         for key, value in flags.items()
         if value is not None
     ]
-    return [_here(source, items) for source in found]
+    return [_here(source, description) for source in found]
 
 
-def environment_sources(items: Sequence[Setting]) -> list[Source]:
+def environment_sources(description: Description) -> list[Source]:
     """One source for each `BENCH_<KEY>` that is set and not empty."""
     found = []
-    for item in items:
+    for item in all_settings(description):
         value = os.environ.get(_PREFIX + item.name.upper())
         if value:
             source = Source(origin=_PREFIX + item.name.upper(), values={item.name: value}, layer="environment")
-            found.append(_here(source, items))
+            found.append(_here(source, description))
     return found
 
 
@@ -126,24 +126,29 @@ def parse_sets(sets: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _here(source: Source, items: Sequence[Setting]) -> Source:
-    """The source with its paths meant from the working folder; a bare name for `python` is looked for on the path."""
-    values = dict(source.values)
+def _here(source: Source, description: Description) -> Source:
+    """The source under the settings' own names, its paths meant from the working folder; a bare name for `python` is
+    looked for on the path."""
+    values = settings.renamed(source.values, description.aliases, where=source.origin)
     python = values.get("python")
     if isinstance(python, str) and python and "/" not in python:
         found = shutil.which(python)
         if found is None:
             raise UsageError(f"python = {python!r} in {source.origin} is no program on the path")
         values["python"] = found
-    return replace(source, values=profiles.anchored(values, items, Path.cwd()))
+    return replace(source, values=profiles.anchored(values, description, Path.cwd()))
 
 
-def _check_paths(spec: RunSpec) -> None:
+def check_paths(spec: RunSpec, *, many_files: bool = False) -> None:
+    """UsageError where what a cell names is not there, or empty. With `many_files`, `data` may be several."""
     for name in ("data", "init_from", "python"):
         path: Path | None = getattr(spec.settings, name)
         if path is None:
             continue
-        if not path.exists():
-            raise UsageError(f"{name} = {path} ({spec.origins[name]}) does not exist")
-        if name != "python" and path.is_file() and path.stat().st_size == 0:
-            raise UsageError(f"{name} = {path} ({spec.origins[name]}) is empty")
+        what = f"{name} = {path} ({spec.origins[name]})"
+        several = many_files and name == "data"
+        for one in patterns.files_named(path, what=what) if several else [path]:
+            if not one.exists():
+                raise UsageError(f"{what} does not exist")
+            if name != "python" and one.is_file() and one.stat().st_size == 0:
+                raise UsageError(f"{what} is empty" if one == path else f"{what}: {one} is empty")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from harness import profiles, settings
+from harness import patterns, profiles, settings
 from harness.analysis.words import setting_text
 from harness.api import Description
 from harness.errors import BenchError, UsageError
@@ -147,7 +147,7 @@ class Form:
                 self.registry.device(text)
             except BenchError as problem:
                 return _short(problem)
-        if name in ("data", "init_from") and text and text != "none" and not Path(text).expanduser().exists():
+        if name in ("data", "init_from") and text and text != "none" and not self._is_there(name, text):
             return f"{text} does not exist"
         return None
 
@@ -206,9 +206,17 @@ class Form:
         self.registry.device(spec.device)
         for name in ("data", "init_from", "python"):
             path: Path | None = getattr(spec.settings, name)
-            if path is not None and not path.exists():
+            if path is not None and not self._is_there(name, path):
                 raise UsageError(f"{name} = {path} ({spec.origins[name]}) does not exist")
         return spec
+
+    def _is_there(self, name: str, path: str | Path) -> bool:
+        if name != "data" or not self.description.many_files:
+            return Path(path).expanduser().exists()
+        try:
+            return all(one.exists() for one in patterns.files_named(path))
+        except BenchError:
+            return False
 
     def _environment(self) -> list[Source]:
         names = [(_VARIABLE + item.name.upper(), item.name) for item in self.items]
@@ -224,7 +232,7 @@ class Form:
         python = values.get("python")
         if isinstance(python, str) and python != "none" and "/" not in python:
             values["python"] = shutil.which(python) or python
-        return replace(source, values=profiles.anchored(values, self.items, Path.cwd()))
+        return replace(source, values=profiles.anchored(values, self.description, Path.cwd()))
 
     def _field(self, item: Setting) -> Field:
         text, origin = "–", "default"

@@ -68,6 +68,7 @@ def _cell(store: Store, cell: CellRecord) -> CellView:
         device_kind=cell.device_kind,
         repeats=len({run.repeat for run in cell.runs}),
         profile=cell.profile,
+        rate_unit=next((found.unit for run in cell.runs if (found := run.metric("throughput"))), "samples/s"),
         runs=tuple(_run(store, run) for run in cell.runs),
     )
 

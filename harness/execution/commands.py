@@ -140,8 +140,13 @@ def worker_environment(
 
 
 def own_environment() -> dict[str, str]:
-    """Ours for a child that runs our modules: a checkout is put on the path, since it need not be installed."""
+    """Ours for a child that runs our modules: a checkout is put on the path, since it need not be installed.
+
+    What numba compiles goes into our cache folder, not beside the sources, which may be another user's or read-only.
+    """
     environment = {name: value for name, value in os.environ.items() if name != MARK}
+    if not environment.get("NUMBA_CACHE_DIR"):
+        environment["NUMBA_CACHE_DIR"] = str(paths.cache_dir() / "numba")
     checkout = paths.checkout()
     if checkout is not None:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(checkout), environment.get("PYTHONPATH"))))

@@ -107,7 +107,12 @@ class _House:
         self._loop = asyncio.get_running_loop()
         self._writer = ResultWriter(self._plan.database, on_error=self._writer_error, patience_s=_START_PATIENCE_S)
         self._recorder = Recorder(self._writer, self._plan)
-        self._view = LiveView(self._plan, self._created_at, setup.lanes)
+        self._view = LiveView(
+            self._plan,
+            self._created_at,
+            {cell: metrics["throughput"].unit for cell, metrics in setup.declared.items()},
+            setup.lanes,
+        )
         measurement = FileLock(paths.measurement_lock(), mode=0o666)
         self._measurement = measurement
         self._experiment = Experiment(setup, self._view, self._recorder, measurement)

@@ -176,6 +176,7 @@ class RunInProgress:
             loss=_float(event.get("loss")),
             so_far=_total(event),
             labels={"rank": str(rank)} if ranks > 1 else {},
+            rate_unit=self.declared["throughput"].unit,
             timed=not self.beside,
         )
         if self.beside:

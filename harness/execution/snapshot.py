@@ -77,7 +77,7 @@ class RunView:
     progress_total: float | None = None
     progress_unit: str = ""
     eta_s: float | None = None
-    throughput: float | None = None  # samples/s of the measure phase so far
+    throughput: float | None = None  # samples a second of the measure phase so far
     contended: bool | None = None
     reason: str | None = None
     windows: tuple[WindowView, ...] = ()
@@ -95,7 +95,13 @@ class CellView:
     device_kind: str | None = None
     repeats: int = 1
     profile: str | None = None
+    rate_unit: str = "samples/s"  # of throughput: what the mode calls a sample
     runs: tuple[RunView, ...] = ()
+
+    @property
+    def sample(self) -> str:
+        """What the samples of this cell are called: samples, requests, rows."""
+        return self.rate_unit.removesuffix("/s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

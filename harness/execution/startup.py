@@ -98,10 +98,10 @@ def _declared(registry: Registry, cell: PlannedCell) -> dict[str, MetricSpec]:
     """The metrics of a cell's workload over the shared ones; throughput counts what its mode calls a sample."""
     description = registry.workload(cell.spec.workload)
     mode = description.modes.get(cell.spec.mode)
-    declared = dict(SHARED_METRICS)
+    declared = {**SHARED_METRICS, **{metric.name: metric for metric in description.metrics}}
     if mode is not None:
         declared["throughput"] = replace(declared["throughput"], unit=f"{mode.sample}/s")
-    return {**declared, **{metric.name: metric for metric in description.metrics}}
+    return declared
 
 
 def _recall(plan: Plan, machine: Machine) -> int:

@@ -79,8 +79,11 @@ class Cursor:
 class LiveView:
     """All that faces see. Changed by the event loop only; `revision` counts the changes."""
 
-    def __init__(self, plan: Plan, started_at: str, lanes: int = 1) -> None:
+    def __init__(
+        self, plan: Plan, started_at: str, rate_units: Mapping[str, str] | None = None, lanes: int = 1
+    ) -> None:
         self._plan = plan
+        self._rate_units = rate_units or {}  # by cell id
         self._lanes = lanes
         self._started_at = started_at
         self._began = time.monotonic()
@@ -235,6 +238,7 @@ class LiveView:
             device_kind=self._device_kinds.get(cell.id),
             repeats=cell.spec.settings.repeats,
             profile=cell.spec.profile,
+            rate_unit=self._rate_units.get(cell.id, "samples/s"),
             runs=tuple(
                 RunView(
                     **run.plain(),

@@ -108,7 +108,7 @@ class PlainFace:
         for window in run.windows:
             if window.number > self._last_window:
                 self._last_window = window.number
-                self._say(_window_line(window, run))
+                self._say(_window_line(window, run, cell))
         if run.phase != self._phase:
             self._phase, self._told_tenths = run.phase, 0
         windowed = run.phase in ("warmup", "measure")
@@ -119,7 +119,7 @@ class PlainFace:
                 self._say(Text(f"  {run.phase or 'setup':<9} {100 * done:.0f} % {_progress_text(run)}", style="dim"))
         if run.status in _ENDED:
             self._ended[run.id] = run.reason or ""
-            self._say(_run_ending(run), hang=4)
+            self._say(_run_ending(cell, run), hang=4)
 
     def _beside(self, cell: CellView, run: RunView, many: int) -> None:
         """News of a run that others go on beside."""
@@ -183,24 +183,31 @@ def _run_heading(cell: CellView, run: RunView, ordinal: int, many: int, several:
     text = Text(f"run {ordinal} of {many}", style="bold")
     if several:
         text.append(f"  {cell.label}, repeat {run.repeat + 1} of {cell.repeats}", style="not bold")
-    columns = f"{'time':>7}  {'phase':<8}{'samples':>9}  {'samples/s':>10}  {'loss':>8}  {'left':>8}"
+    counts, rates = _widths(cell)
+    columns = f"{'time':>7}  {'phase':<8}{cell.sample:>{counts}}  {cell.rate_unit:>{rates}}  {'loss':>8}  {'left':>8}"
     return text.append(f"\n{columns}", style="not bold dim")
 
 
-def _window_line(window: WindowView, run: RunView) -> Text:
+def _widths(cell: CellView) -> tuple[int, int]:
+    """Of the columns of samples and of samples a second, which are called as the mode calls them."""
+    return max(9, len(cell.sample) + 1), max(10, len(cell.rate_unit))
+
+
+def _window_line(window: WindowView, run: RunView, cell: CellView) -> Text:
+    counts, rates = _widths(cell)
     newest = run.windows and window.number == run.windows[-1].number
     left = clock(run.eta_s) if newest and run.eta_s is not None else ""
     loss = f"{window.loss:.4f}" if window.loss is not None else "–"
-    text = Text(f"{clock(window.at_s):>7}  {window.phase:<8}{_short(window.total):>9}  ")
-    text.append(f"{_short(window.rate):>10}", style="bold" if window.phase == "measure" else "dim")
+    text = Text(f"{clock(window.at_s):>7}  {window.phase:<8}{_short(window.total):>{counts}}  ")
+    text.append(f"{_short(window.rate):>{rates}}", style="bold" if window.phase == "measure" else "dim")
     return text.append(f"  {loss:>8}  {left:>8}".rstrip())
 
 
-def _run_ending(run: RunView) -> Text:
+def _run_ending(cell: CellView, run: RunView) -> Text:
     if run.status != "ok":
         text = Text(f"  {run.status}", style="bold red" if run.status not in ("interrupted", "skipped") else "yellow")
         return text.append(f": {run.reason}" if run.reason else "", style="not bold default")
-    parts = [f"{_short(run.throughput)} samples/s" if run.throughput is not None else "no throughput"]
+    parts = [f"{_short(run.throughput)} {cell.rate_unit}" if run.throughput is not None else "no throughput"]
     metrics = {metric.name: metric for metric in run.metrics if not metric.labels}
     parts += [_metric_text(metrics[name], metrics.get(f"{name}_bayes")) for name in _SHOWN_QUALITIES if name in metrics]
     if run.elapsed_s is not None:

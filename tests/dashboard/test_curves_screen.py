@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from harness.store.queries import Store
 from tests.dashboard.drive import NARROW, WIDE, check_golden, drive
 from tests.dashboard.stage import staged
 from tests.dashboard.test_compare_screen import cells
+from tests.example_database import STORIES, hit_ratio_at
 
 SIZES = pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "140x45"])
 Size = tuple[int, int]
@@ -75,7 +75,9 @@ def test_the_arrows_move_the_cursor_that_reads_values(example: Path, size: Size)
             at = places.index(app.screen._cursor)
             await app.keys("right")
             assert app.screen._cursor == places[at + 1]
-            assert f"{math.exp(-places[at + 1] / 65536):.4f}" in app.text()
+            policies = next(story.cells for story in STORIES if "policies" in story.tags)
+            shown = app.text()
+            assert all(f"{1 - hit_ratio_at(cell, places[at + 1]):.4f}" in shown for cell in policies)
             await app.keys("left", "left")
             assert app.screen._cursor == places[at - 1]
             await app.keys("shift+right", "shift+right")

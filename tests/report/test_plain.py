@@ -255,3 +255,15 @@ def test_below_runs_side_by_side_stands_how_many_go_on_and_how_many_are_done() -
     assert "2 runs side by side" in text
     assert "33 s left" in text
     assert "1 of 3" in text
+
+
+def test_rates_are_in_the_words_of_the_mode() -> None:
+    snapshot = _snapshot(_run(2, status="ok", throughput=12_000.0))
+    named = replace(snapshot, cells=tuple(replace(cell, rate_unit="requests/s") for cell in snapshot.cells))
+    text = _printed(named)
+    heading = next(line for line in text.splitlines() if " phase " in line)
+    window = next(line for line in text.splitlines() if " measure " in line)
+    assert heading.split() == ["time", "phase", "requests", "requests/s", "loss", "left"]
+    assert heading.index("requests/s") + len("requests/s") == window.index("12.00k", window.index("12.00k") + 1) + 6
+    assert "12.00k requests/s" in text
+    assert "samples" not in text

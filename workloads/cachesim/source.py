@@ -1,4 +1,4 @@
-"""The trace of a run, read from `--data` (a file, or a folder of files of one format) or generated; its identity."""
+"""The trace of a run, read from `--data` (files, folders or patterns, of one format) or generated; its identity."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.api import DataIdentity
+from harness.api import DataIdentity, files_named
 from workloads.cachesim.capacity import Tables
 from workloads.cachesim.config import CacheSimConfig
 from workloads.cachesim.generators.registry import generate_from, make_spec
@@ -45,7 +45,7 @@ def load(
             trace = first_requests(trace, config.limit)
         return trace if config.batch_size is None else trace.in_batches_of(config.batch_size)
     options = read_options(config, progress)
-    return open_trace(files_of(data), options, cache_root=cache_root, waiting=waiting)
+    return open_trace(files_named(data), options, cache_root=cache_root, waiting=waiting)
 
 
 def read_options(config: ReadSettings, progress: Progress | None) -> ReadOptions:
@@ -64,11 +64,6 @@ def read_options(config: ReadSettings, progress: Progress | None) -> ReadOptions
         frequency_threshold=config.frequency_threshold,
         progress=progress,
     )
-
-
-def files_of(data: Path) -> list[str | Path]:
-    """The file, or the visible files of the folder as a pattern, in natural order."""
-    return [f"{data}/*"] if data.is_dir() else [data]
 
 
 def identify(trace: Trace, config: CacheSimConfig, data: Path | None, seed: int) -> DataIdentity:

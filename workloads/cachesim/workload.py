@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 from harness.api import BaseWorkload, Context, Metric, Part, RunFailed, Step, UsageError
 from workloads.cachesim import source
@@ -34,6 +33,7 @@ from workloads.cachesim.policies.registry import Policy
 from workloads.cachesim.policies.rows import checked_rows
 from workloads.cachesim.policies.simulate import prepare
 from workloads.cachesim.traces.trace import Trace
+from workloads.common.memory import available_bytes
 
 PIECE_REQUESTS = 1 << 20  # of a step, so that a person is heard soon and progress is seen
 SHORT = 10  # a trace with fewer counted requests a line says little about a cache in steady state
@@ -266,7 +266,7 @@ class CacheSimWorkload(BaseWorkload):
             state = registry.state_bytes(self._policy, trace.unique, lines, trace.requests)
             state += 20 * trace.requests if config.caches == "per-table" else 0
         needed = state + 5 * trace.requests + 8 * trace.unique  # the mask, ids in memory, counting
-        free = int(psutil.virtual_memory().available)
+        free = available_bytes()
         if needed > free:
             raise UsageError(
                 f"this simulation needs about {needed / 1e9:.1f} GB beside its trace, {free / 1e9:.1f} GB are free",

@@ -32,9 +32,9 @@ from workloads.common.criteo_data import (
     Split,
     prepare_criteo,
 )
+from workloads.common.memory import available_bytes
 from workloads.common.vocabulary import Vocabulary
 from workloads.dlrm.config import DENSE_FEATURES, TABLES, DLRMConfig
-from workloads.dlrm.memory import available_bytes
 
 PARTS: tuple[PartName, PartName, PartName] = ("train", "validation", "test")
 KAGGLE_DAYS = 7

@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from harness.api import UsageError
 from workloads.dlrm.sizes import ModelSizes
 
 _RESERVE_BYTES = 256 << 20  # the framework, one batch and its activations
-_CGROUP = Path("/sys/fs/cgroup")
-
-
-def available_bytes() -> int:
-    """Memory this process may still take: what the machine has left, or the container's limit if that is less."""
-    import psutil
-
-    free = int(psutil.virtual_memory().available)
-    limit = _number(_CGROUP / "memory.max")
-    used = _number(_CGROUP / "memory.current")
-    if limit is not None and used is not None:
-        free = min(free, max(0, limit - used + _cached_files(_CGROUP / "memory.stat")))
-    return free
 
 
 def check_tables_fit(sizes: ModelSizes, optimizer: str, available: int) -> None:
@@ -41,19 +26,3 @@ def check_tables_fit(sizes: ModelSizes, optimizer: str, available: int) -> None:
 
 def gigabytes(count: int) -> str:
     return f"{count / 1e9:.2f} GB"
-
-
-def _cached_files(path: Path) -> int:
-    """Bytes of file cache that count as used and that the kernel gives back when asked for memory."""
-    try:
-        entries = dict(line.split(" ", 1) for line in path.read_text().splitlines())
-        return int(entries["inactive_file"]) + int(entries["active_file"])
-    except (OSError, ValueError, KeyError):
-        return 0
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):  # not there, or the word "max"
-        return None

@@ -26,13 +26,13 @@ def throughput_row(cell: CellView, run: RunView, history: History, *, lanes: int
     """
     if lanes > 1:
         return (" ", TEXT), ("–", STRONG), (" runs side by side are not timed", MUTED)
-    value, unit = _value(run, history)
+    value, unit = _value(run, history, cell.rate_unit)
     row: list[Span] = [(" ", TEXT), (brief(value, unit) if value is not None else "–", STRONG)]
     if value is None:
         row.append((_why_none(run), MUTED))
     others = [
         known for other in cell.runs if other.id != run.id and other.status == "ok"
-        and (known := _value(other, history)[0]) is not None
+        and (known := _value(other, history, "")[0]) is not None
     ]  # fmt: skip
     if others and value is not None:
         middle = median(others)
@@ -78,10 +78,10 @@ def _begin(windows: tuple[WindowView, ...]) -> float:
     return windows[0].at_s - windows[0].seconds if windows else 0.0
 
 
-def _value(run: RunView, history: History) -> tuple[float | None, str]:
+def _value(run: RunView, history: History, rate_unit: str) -> tuple[float | None, str]:
     """Throughput where there is one, else bytes per second."""
     if run.throughput is not None:
-        return run.throughput, "samples/s"
+        return run.throughput, rate_unit
     metrics = by_key(run)
     for name in ("throughput", "bandwidth"):
         if name in metrics and metrics[name].value is not None:
@@ -89,7 +89,7 @@ def _value(run: RunView, history: History) -> tuple[float | None, str]:
     if run.progress_unit not in _CONDITIONS:
         points = history.rates(run.id)
         return (points[-1][1] if points else None), f"{run.progress_unit}/s"
-    return None, "samples/s"
+    return None, rate_unit
 
 
 def _why_none(run: RunView) -> str:
@@ -115,5 +115,5 @@ def throughput_bars(snapshot: Snapshot, current: CellView, width: int) -> tuple[
         rates = [run.throughput for run in cell.runs if run.throughput is not None]
         if rates:
             middle = median(rates)
-            found.append((cell_name(cell), middle, brief(middle, "samples/s"), cell.id == current.id))
+            found.append((cell_name(cell), middle, brief(middle, cell.rate_unit), cell.id == current.id))
     return ((), *bar_rows(found, width)) if len(found) > 1 else ()

@@ -189,7 +189,7 @@ def estimate_requests(patterns: Sequence[str | Path], options: ReadOptions | Non
 
 def memory_bytes(requests: int, unique: int, *, tables: int = 1, bags: int = 0, mapped: bool = False) -> int:
     """Bytes that reading takes at most for so many requests, distinct rows and bags; less the requests if mapped."""
-    held = 0 if mapped else requests * (4 if tables == 1 else 8) * 3 // 2 + 8 * bags
+    held = 0 if mapped else requests * (4 if tables == 1 else 8) * 2 + 8 * bags
     return held + BUILDER_BYTES_PER_ROW * unique
 
 
