@@ -361,9 +361,9 @@ class LiveScreen(BenchScreen):
             picked = f"{cell_name(cell)} {picked}".strip()
         self.query_one("#throughput", Panel).entitle(picked)
         line, chart = self.query_one("#throughput-line", RowsView), self.query_one("#throughput-chart", LineChart)
-        rates = throughput_plot(cell, run, self._history)
+        rates = throughput_plot(cell, run, self._history, lanes=snapshot.lanes)
         bars = throughput_bars(snapshot, cell, line.size.width or 40) if not rates.lines else ()
-        _fit(line, (throughput_row(cell, run, self._history), *bars))
+        _fit(line, (throughput_row(cell, run, self._history, lanes=snapshot.lanes), *bars))
         chart.set_class(bool(bars), "-hidden")
         if not bars:
             chart.show(rates)
@@ -438,7 +438,10 @@ class LiveScreen(BenchScreen):
             self._draw()
 
     def action_skip(self, scope: str) -> None:
-        self.dashboard.command("skip", scope=scope)
+        looked = self.looked_at()
+        several = self.snapshot is not None and self.snapshot.lanes > 1
+        named = {"run": looked[1].id} if several and looked is not None and looked[1].status == "running" else {}
+        self.dashboard.command("skip", scope=scope, **named)
 
     def action_finish(self) -> None:
         self.dashboard.command("finish")

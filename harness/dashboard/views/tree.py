@@ -65,7 +65,7 @@ def _turns(snapshot: Snapshot, order: Sequence[str]) -> dict[str, int]:
 
 
 def _cell_row(cell: CellView, width: int, *, opened: bool, current: str | None) -> Row:
-    here = any(run.id == current for run in cell.runs)
+    here = any(run.id == current or run.status == "running" for run in cell.runs)
     left: list[Span] = [(" ▾ " if opened else " ▸ ", LIVE if here else MUTED)]
     left.append((cell_name(cell), STRONG if here else TEXT))
     if len(cell.runs) <= _MOST_SIGNS:
