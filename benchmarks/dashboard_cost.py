@@ -182,7 +182,7 @@ def measure(face: str, seconds: float, size: tuple[int, int], folder: Path, seed
         begin, end = _measure_phase(store, experiment.id)
     metric = run.metric("throughput")
     assert metric is not None and metric.value is not None
-    pictures, size = watched.pictures(begin, end)
+    pictures, sent = watched.pictures(begin, end)
     seconds_s = end - begin
     return Cost(
         metric.value,
@@ -190,7 +190,7 @@ def measure(face: str, seconds: float, size: tuple[int, int], folder: Path, seed
         bool(run.contended),
         *watched.used_ms(begin, end),
         pictures / seconds_s,
-        size / 1e3 / seconds_s,
+        sent / 1e3 / seconds_s,
     )
 
 

@@ -107,6 +107,13 @@ class RunSettings:
     )
     cpus: str | None = setting(None, help="cores the worker may use, e.g. 0-3,6", group=_PROCESS)
     ranks: int = setting(1, minimum=1, help="worker processes that make one run together", group=_PROCESS)
+    jobs: int = setting(
+        1,
+        minimum=1,
+        help="runs that go on side by side, each in a worker with its part of the cores; nothing is timed then",
+        group=_PROCESS,
+        kind="free",
+    )
     python: Path | None = setting(
         None, help="another Python for the worker (a vendor's torch); recbench must be installed there", group=_PROCESS
     )
@@ -256,6 +263,12 @@ def resolve(
     run_settings = settings.build(
         RunSettings, mode, {key: value for key, value in chosen.items() if key in run_keys}, where="the run"
     )
+    if run_settings.jobs > 1 and description.modes[mode].kind != "pass":
+        raise UsageError(
+            f"jobs = {run_settings.jobs} ({origins['jobs']}): {description.name} {mode} is a measurement of time, and "
+            "runs side by side would take it from each other",
+            hint="leave jobs at 1; runs of a mode that passes once over its work, as in cachesim, may go side by side",
+        )
     if run_settings.target is not None:
         known = {*SHARED_METRICS, *(metric.name for metric in description.metrics)}
         wanted = parse_target(run_settings.target).metric

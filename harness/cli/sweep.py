@@ -19,7 +19,7 @@ from harness.sources import all_settings
 from harness.spec import RunSpec, Source
 
 _MOST_CELLS = 200
-_PER_CELL = ("data_seed", "repeats", "seed")  # belong to the experiment, so that its cells can be compared
+_PER_CELL = ("data_seed", "jobs", "repeats", "seed")  # belong to the experiment, so that its cells can be compared
 
 _OVER = Annotated[
     list[str] | None,

@@ -120,7 +120,8 @@ class Snapshot:
     hint: str | None = None
     exit_code: int | None = None  # set once it is over
     forgotten: bool = False  # it was wrong input: nothing was measured, and nothing is in the database
-    current_run: str | None = None
+    current_run: str | None = None  # of several the one that began first
+    lanes: int = 1  # so many runs go on side by side
     cells: tuple[CellView, ...] = ()
     lines: tuple[LineView, ...] = ()
     telemetry: Mapping[str, Any] = field(default_factory=dict)
@@ -128,6 +129,11 @@ class Snapshot:
     @property
     def over(self) -> bool:
         return self.exit_code is not None
+
+    @property
+    def going(self) -> tuple[RunView, ...]:
+        """The runs that go on now, in the order of their cells."""
+        return tuple(run for cell in self.cells for run in cell.runs if run.status == "running")
 
     def run(self, run_id: str | None) -> RunView | None:
         return next((run for cell in self.cells for run in cell.runs if run.id == run_id), None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -529,5 +530,22 @@ def test_another_experiment_can_be_followed() -> None:
             first.play(steady(20))
             await app.pilot.pause(0.4)
             assert "cachesim simulate" in app.text()
+
+    drive(flow)
+
+
+def test_of_runs_side_by_side_the_one_that_is_looked_at_is_skipped() -> None:
+    async def flow() -> None:
+        picture = sweep()
+        first, *others = picture.cells
+        going = replace(first.runs[0], status="running", phase="measure", throughput=None, metrics=())
+        both = replace(picture, cells=(replace(first, runs=(going, first.runs[1])), *others), lanes=2)
+        source = Recording(both)
+        async with opened(source, size=WIDE) as app:
+            await app.press("s")
+            await app.until(lambda: source.sent == [("skip", {"scope": "run", "run": both.current_run})])
+            app.app.screen.query_one(RunTree).focus()
+            await app.press("home", "down", "s")
+            await app.until(lambda: source.sent[1:] == [("skip", {"scope": "run", "run": going.id})])
 
     drive(flow)

@@ -16,7 +16,7 @@ from harness.dashboard.views.tabs import log_rows, setting_rows
 from harness.dashboard.views.throughput import says_something, throughput_bars, throughput_plot, throughput_row
 from harness.dashboard.views.tree import nodes
 from harness.dashboard.views.words import names_of, shown_run
-from harness.dashboard.widgets.paint import Row, clipped, levels, text_of, width_of
+from harness.dashboard.widgets.paint import LIVE, Row, clipped, levels, text_of, width_of
 from harness.execution.snapshot import Snapshot
 from tests.dashboard.pictures import card, changed, current, host, metric, over, steady, sweep
 
@@ -288,3 +288,47 @@ def test_parts_of_epochs_have_two_decimals_and_other_counts_their_own() -> None:
         == "0.57 of 1 epoch"
     )
     assert progress_text(replace(run, progress_done=3.0, progress_total=10.0, progress_unit="steps")) == "3 of 10 steps"
+
+
+def _side_by_side() -> Snapshot:
+    """Two of four cells go on, in two lanes."""
+    picture = sweep()
+    first, *others = picture.cells
+    going = replace(first.runs[0], status="running", phase="setup", throughput=None, metrics=())
+    return replace(picture, cells=(replace(first, runs=(going, first.runs[1])), *others), lanes=2)
+
+
+def test_every_run_that_goes_on_beside_others_is_marked_in_the_tree() -> None:
+    picture = _side_by_side()
+    lit = [node.cell_id for node in nodes(picture, 40, open_cells=()) if node.row[0][1] == LIVE]
+    assert lit == ["c0", "c3"]
+
+
+def test_runs_side_by_side_are_counted_and_not_timed() -> None:
+    picture = _side_by_side()
+    assert ", 2 side by side" in text_of(status_rows(picture, 140)[1])
+    assert "side by side, not timed" in text_of(lamp(picture, History(), None))
+    cell = picture.cells[3]
+    row = throughput_row(cell, cell.runs[0], History(), lanes=2)
+    assert text_of(row).strip() == "– runs side by side are not timed"
+    assert not throughput_plot(cell, cell.runs[0], History(), lanes=2).lines
+
+
+def test_the_progress_of_every_run_that_goes_on_is_remembered() -> None:
+    picture = _side_by_side()
+    history = History()
+    for done in (1e6, 2e6):
+        cells = tuple(
+            replace(
+                cell,
+                runs=tuple(
+                    replace(run, phase="measure", progress_done=done, elapsed_s=done / 1e6)
+                    if run.status == "running"
+                    else run
+                    for run in cell.runs
+                ),
+            )
+            for cell in picture.cells
+        )
+        history.take(replace(picture, cells=cells))
+    assert len(history.progress) == 2

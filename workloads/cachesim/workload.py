@@ -140,7 +140,10 @@ class CacheSimWorkload(BaseWorkload):
         def progress(done: int, total: int) -> None:
             context.progress(done, total, "of the trace")
 
-        return source.load(self._config, context.data, context.data_seed, context.cache_dir, progress)
+        def waiting() -> None:
+            context.progress(0, None, "of the trace")  # a sign of life, while another worker reads it
+
+        return source.load(self._config, context.data, context.data_seed, context.cache_dir, progress, waiting)
 
     def _find_policy(self) -> Policy:
         extra = () if self._config.policy_file is None else load_policies(self._config.policy_file)

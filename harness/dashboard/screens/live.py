@@ -369,7 +369,10 @@ class LiveScreen(BenchScreen):
             self._draw()
 
     def action_skip(self, scope: str) -> None:
-        self.dashboard.command("skip", scope=scope)
+        looked = self.looked_at()
+        several = self.snapshot is not None and self.snapshot.lanes > 1
+        named = {"run": looked[1].id} if several and looked is not None and looked[1].status == "running" else {}
+        self.dashboard.command("skip", scope=scope, **named)
 
     def action_finish(self) -> None:
         self.dashboard.command("finish")

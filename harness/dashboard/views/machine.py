@@ -38,6 +38,8 @@ def lamp(snapshot: Snapshot | None, history: History, threads: int | None) -> Ro
     run = snapshot.run(snapshot.current_run)
     if run is None or run.phase not in MEASURED_PHASES:
         return (("○ not measuring", FAINT),)
+    if snapshot.lanes > 1:
+        return (("○ side by side, not timed", FAINT),)
     contended, why = history.contention(threads)
     if contended is None:
         return (("○ contention not known", FAINT),)

@@ -138,6 +138,8 @@ def _runs(snapshot: Snapshot) -> Row:
         row: list[Span] = [("run ", MUTED), (f"{begun}", STRONG), (f" of {len(runs)}", MUTED)]
     else:
         row = [("1 run" if len(runs) == 1 else f"{len(runs)} runs", MUTED)]
+    if len(snapshot.going) > 1:
+        row.append((f", {len(snapshot.going)} side by side", MUTED))
     if 1 < len(runs) <= _MOST_SIGNS:
         row += [(" ", TEXT), *(sign(run) for run in runs)]
     return tuple(row)

@@ -20,8 +20,13 @@ _BYTES = ("B", "bytes")
 _CONDITIONS = ("", "s", "steps", "epochs")  # how far a stop condition is, which is no rate
 
 
-def throughput_row(cell: CellView, run: RunView, history: History) -> Row:
-    """`61.3k samples/s  repeat 3` and how that compares with the median of the other repeats, where there are some."""
+def throughput_row(cell: CellView, run: RunView, history: History, *, lanes: int = 1) -> Row:
+    """`61.3k samples/s  repeat 3` and how that compares with the median of the other repeats, where there are some.
+
+    With several lanes runs go on side by side, and have none.
+    """
+    if lanes > 1:
+        return (" ", TEXT), ("–", STRONG), (" runs side by side are not timed", MUTED)
     value, unit = _value(run, history, cell.rate_unit)
     row: list[Span] = [(" ", TEXT), (brief(value, unit) if value is not None else "–", STRONG)]
     if value is None:
@@ -41,8 +46,10 @@ def throughput_row(cell: CellView, run: RunView, history: History) -> Row:
     return tuple(row)
 
 
-def throughput_plot(cell: CellView, run: RunView, history: History) -> Plot:
+def throughput_plot(cell: CellView, run: RunView, history: History, *, lanes: int = 1) -> Plot:
     """Windows over the seconds since the first of them; warm-up is faint, earlier repeats lie behind."""
+    if lanes > 1:
+        return Plot(empty="")
     if not run.windows and run.progress_unit not in _CONDITIONS and (points := history.rates(run.id)):
         line = Line(tuple(at for at, _ in points), tuple(rate for _, rate in points), LIVE)
         return Plot((line,), x_unit="s", y_unit="bytes/s" if run.progress_unit in _BYTES else "")

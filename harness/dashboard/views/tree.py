@@ -80,7 +80,7 @@ def _signs(cell: CellView) -> Row:
 
 
 def _cell_row(cell: CellView, name: str, width: int, *, opened: bool, current: str | None) -> Row:
-    here = any(run.id == current for run in cell.runs)
+    here = any(run.id == current or run.status == "running" for run in cell.runs)
     left: list[Span] = [(" ▾ " if opened else " ▸ ", LIVE if here else MUTED)]
     left.append((name, STRONG if here else TEXT))
     right = _signs(cell)

@@ -37,9 +37,9 @@ class ThroughputPanel(Panel):
             picked = f"{cell_name(cell)} {picked}".strip()
         self.entitle(picked)
         line, chart = self.query_one(RowsView), self.query_one(LineChart)
-        rates = throughput_plot(cell, run, history)
+        rates = throughput_plot(cell, run, history, lanes=snapshot.lanes)
         bars = throughput_bars(snapshot, cell, line.size.width or _SOME) if not says_something(rates) else ()
-        _fit(line, (throughput_row(cell, run, history), *bars))
+        _fit(line, (throughput_row(cell, run, history, lanes=snapshot.lanes), *bars))
         chart.set_class(bool(bars), "-hidden")
         if not bars:
             chart.show(rates)
