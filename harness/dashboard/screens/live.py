@@ -186,6 +186,7 @@ class LiveScreen(BenchScreen):
         if last is None or source is None or not source.live:
             self._draw()
             return
+        source.close()
         recorded = RecordedSource(Path(last.database), last.experiment_id)
         self.dashboard.source, self.dashboard.last = recorded, last
         self._take(last)
