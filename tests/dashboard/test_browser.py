@@ -30,7 +30,7 @@ FAKES = [TOP / "tests" / "fakes" / name for name in ("workloads.py", "devices.py
 
 @contextmanager
 def bench(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A `bench` command that goes on until the test ends."""
+    """A `bench` command that goes on until the test ends. An experiment outlives it, but not its time limit."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "harness.cli.app", *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
         text=True, env={**os.environ, "PYTHONPATH": str(TOP)},
@@ -47,7 +47,7 @@ def _running(database: Path) -> AbstractContextManager[subprocess.Popen[str]]:
     plugins = [word for path in FAKES for word in ("--plugin", str(path))]
     return bench(
         "run", "steady", *plugins, "--device", "still", "--rows", "100000000", "--step-s", "0.002", "--warmup", "none",
-        "--window-s", "0.2", "--repeats", "2", "--ui", "none", "--db", str(database),
+        "--window-s", "0.2", "--repeats", "2", "--time-limit", "2m", "--ui", "none", "--db", str(database),
     )  # fmt: skip
 
 
