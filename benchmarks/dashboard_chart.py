@@ -1,9 +1,10 @@
-"""What the dashboard costs: processor time of one chart, of one whole picture of Live, and of looking at nothing new.
+"""What drawing costs: processor time of a chart, of whole pictures of Live, and of a key on each other screen.
 
     python benchmarks/dashboard_chart.py
 
 The chart is drawn beside Textual's own Sparkline on the same 600 points and the same cells, in turns, so that the
-ratio holds on a busy machine too. Live gets pictures of a run that goes on, as an orchestrator would send them.
+ratio holds on a busy machine too. Live gets pictures of a run that goes on, as an orchestrator would send them; the
+other screens show the example database and get a key that makes them draw: the cursor moves, A and B change places.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import asyncio
 import math
 import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -30,9 +32,13 @@ from harness.dashboard.screens.live import LiveScreen
 from harness.dashboard.themes import OUR_THEMES, series_variables
 from harness.dashboard.widgets.line_chart import Line, Plot, draw
 from harness.dashboard.widgets.paint import Palette, palette_of
+from harness.store.queries import Store
 from tests.dashboard.pictures import Recording, changed, steady
+from tests.dashboard.stage import staged
+from tests.example_database import make_example
 
 WIDTH, HEIGHT, POINTS = 110, 30, 600
+KEYS = {"runs": ("down", "up"), "compare": ("x", "x"), "curves": ("right", "left"), "start": ("down", "up")}
 
 
 def main() -> None:
@@ -61,6 +67,12 @@ def main() -> None:
         print(
             f"Live at {size[0]}×{size[1]}: {1e3 * news:.1f} ms a picture, {1e3 * nothing:.1f} ms when nothing changed"
         )
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder) / "example.db"
+        make_example(database)
+        for size in ((140, 45), (80, 24)):
+            costs = [f"{name} {1e3 * asyncio.run(_key(name, database, size, rounds)):.1f} ms" for name in KEYS]
+            print(f"a key at {size[0]}×{size[1]}: {', '.join(costs)}")
 
 
 def _cpu_s(way: Callable[[], object], times: int) -> float:
@@ -112,6 +124,38 @@ async def _live(size: tuple[int, int], rounds: int) -> tuple[float, float]:
         await cost([last])
         nothing = await cost([changed(last, elapsed_s=90.0 + index / 4) for index in range(rounds)])
         return max(0.0, news - idle), max(0.0, nothing - idle)
+
+
+async def _key(name: str, database: Path, size: tuple[int, int], rounds: int) -> float:
+    """Processor seconds of a key that makes the screen draw something else, all that follows included."""
+    async with staged(name, database, size) as stage:
+        cells = _cells(database)
+        if name == "compare":
+            await stage.app.open("compare", a=cells[0], b=cells[1])
+        elif name == "curves":
+            await stage.app.open("curves", cells=cells)
+        else:
+            await stage.keys("down", "down", "down")
+        await stage.settle()
+        await asyncio.sleep(0.5)
+
+        async def spent(keys: Sequence[str]) -> float:
+            began = time.process_time()
+            for key in keys:
+                if key:
+                    stage.app.simulate_key(key)
+                await asyncio.sleep(0.2)
+            return time.process_time() - began
+
+        keys = [key for _ in range(max(1, rounds // 2)) for key in KEYS[name]]
+        idle = await spent([""] * len(keys))
+        return max(0.0, await spent(keys) - idle) / len(keys)
+
+
+def _cells(database: Path) -> list[str]:
+    """A and B of the example."""
+    with Store(database) as store:
+        return [cell.id for cell in store.experiment(store.resolve("batch-size", ("experiment",))[1]).cells]
 
 
 if __name__ == "__main__":

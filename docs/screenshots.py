@@ -14,6 +14,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP))
 
+from harness.store.queries import Store  # noqa: E402
 from tests.dashboard.drive import opened  # noqa: E402
 from tests.dashboard.pictures import Recording, steady  # noqa: E402
 from tests.dashboard.stage import staged  # noqa: E402
@@ -33,6 +34,21 @@ async def draw(folder: Path) -> None:
     for name in ("runs", "start"):
         async with staged(name, database, SIZE) as screen:
             screen.app.save_screenshot(f"{name}.svg", str(TARGET))
+    a, b = _cells(database, "batch-size")
+    async with staged("compare", database, SIZE) as screen:
+        await screen.app.open("compare", a=a, b=b)
+        await screen.settle()
+        screen.app.save_screenshot("compare.svg", str(TARGET))
+    async with staged("curves", database, SIZE) as screen:
+        await screen.app.open("curves", cells=_cells(database, "policies"))
+        await screen.settle()
+        screen.app.save_screenshot("curves.svg", str(TARGET))
+
+
+def _cells(database: Path, tag: str) -> list[str]:
+    """The cells of the example's experiments with that tag, in order."""
+    with Store(database) as store:
+        return [cell.id for cell in store.experiment(store.resolve(tag, ("experiment",))[1]).cells]
 
 
 def main() -> None:

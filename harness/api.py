@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from harness.errors import BenchError, DataError, RunFailed, UnavailableError, UsageError
+from harness.patterns import files_named, matches
 from harness.settings import Setting, setting, settings_of
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "DeviceKind",
     "Executor",
     "Figure",
+    "FigureSpec",
     "Geometry",
     "HostBatch",
     "Job",
@@ -63,6 +65,8 @@ __all__ = [
     "UsageError",
     "Work",
     "Workload",
+    "files_named",
+    "matches",
     "setting",
     "settings_of",
 ]
@@ -108,6 +112,24 @@ class Mode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FigureSpec:
+    """A metric over a setting: a point a cell, a line for each combination of the other settings that vary.
+
+    `over` is the setting along the x axis, `at` the metric that says where a cell stands on it (a size in rows, however
+    it was written). `complement` draws 1 - metric.
+    """
+
+    metric: str
+    over: str
+    at: str
+    title: str
+    x_label: str
+    y_label: str
+    log_x: bool = False
+    complement: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
     """All the command line needs to know of a workload, free of torch.
 
@@ -116,6 +138,10 @@ class Description:
     run settings (`epochs`, `warmup`, …), by mode; the key `*` holds for every mode. `setup_key` names what a config
     sets up: cells of a `pass` mode with the same key may share a worker; None, and each has its own.
     `axes` are settings of which `bench run` takes several values at once, each a cell: by name, what parts their text.
+    `aliases` are other words for settings, of the workload or of the run: `--WORD` and `WORD =` mean the setting, whose
+    own name the value is kept under. `many_files`: `--data` may be several files, or a pattern (`harness.patterns`).
+    `figure` is what an experiment of several cells draws, with `--plot`, `--html` and `--png`. `install` says how to
+    get the packages that the workload itself imports: `pip install 'recbench[cache]'`.
     """
 
     name: str
@@ -128,6 +154,10 @@ class Description:
     run_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     setup_key: Callable[[Any], str | None] | None = None
     axes: Mapping[str, Callable[[str], Sequence[str]]] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    many_files: bool = False
+    figure: FigureSpec | None = None
+    install: str = ""
 
     @property
     def default_mode(self) -> str:
@@ -136,7 +166,7 @@ class Description:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of a figure: points (x, y) in ascending x; a y of None interrupts it."""
+    """One line of a figure: points (x, y) in ascending x; a y of None interrupts it. Some thousands of points do."""
 
     name: str
     x: Sequence[float]
@@ -195,11 +225,12 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandGroup:
-    """Commands under one word: `bench NAME COMMAND`."""
+    """Commands under one word: `bench NAME COMMAND`. `install` says how to get the packages that their work imports."""
 
     name: str
     summary: str
     commands: tuple[Command, ...]
+    install: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness import paths
+from harness import paths, patterns, settings
 from harness.api import Description
 from harness.errors import UsageError, did_you_mean
-from harness.settings import Setting, settings_of
+from harness.settings import settings_of
 from harness.spec import RunSettings, RunSpec, Source, resolve_cells
 
 _REFERENCES = "references"  # lies beside the profiles and is none
@@ -161,24 +161,29 @@ def defaults_sources(description: Description, workloads: Sequence[str]) -> tupl
     return tuple(found)
 
 
-def anchored(values: Mapping[str, Any], items: Sequence[Setting], folder: Path) -> dict[str, Any]:
+def anchored(values: Mapping[str, Any], description: Description, folder: Path) -> dict[str, Any]:
     """The values with relative paths made absolute from `folder`; `~` is the home folder. Text stays text."""
-    kinds = {item.name: item.base_type for item in items}
-    return {key: _anchor(value, folder) if kinds.get(key) is Path else value for key, value in values.items()}
-
-
-def _anchor(value: Any, folder: Path) -> Any:
-    if not isinstance(value, str | Path) or str(value) in ("", "none"):
-        return value
-    path = Path(value).expanduser()
-    return path if path.is_absolute() else Path(folder.absolute(), path)
+    items = (*settings_of(RunSettings), *settings_of(description.config))
+    paths_named = {item.name for item in items if item.base_type is Path}
+    found = {}
+    for key, value in values.items():
+        if key not in paths_named or not isinstance(value, str | Path) or str(value) in ("", "none"):
+            found[key] = value
+        elif key == "data" and description.many_files:
+            found[key] = patterns.anchored(value, folder)
+        else:
+            path = Path(value).expanduser()
+            found[key] = path if path.is_absolute() else Path(folder.absolute(), path)
+    return found
 
 
 def _source(profile: Profile, origin: str, description: Description) -> Source:
-    run_items, items = settings_of(RunSettings), settings_of(description.config)
-    run_keys = {item.name for item in run_items}
-    params = profile.params.get(description.name, {})
-    for key in profile.run:
+    items = settings_of(description.config)
+    run_keys = {item.name for item in settings_of(RunSettings)}
+    where = f"{origin} ({profile.path})"
+    run = settings.renamed(profile.run, description.aliases, where=where)
+    params = settings.renamed(profile.params.get(description.name, {}), description.aliases, where=where)
+    for key in run:
         if key not in run_keys:
             hint = did_you_mean(key, run_keys)
             if key in {item.name for item in items}:
@@ -192,8 +197,7 @@ def _source(profile: Profile, origin: str, description: Description) -> Source:
             raise UsageError(
                 f"unknown key {key!r} under [workload.{description.name}] in {origin} ({profile.path})", hint=hint
             )
-    values = {**profile.run, **params}
-    return Source(origin=origin, values=anchored(values, (*run_items, *items), profile.path.parent))
+    return Source(origin=origin, values=anchored({**run, **params}, description, profile.path.parent))
 
 
 def _read(path: Path) -> tuple[Profile, str | None]:

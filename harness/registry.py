@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from harness.api import CommandGroup, Description, Device
-from harness.errors import UsageError, did_you_mean
+from harness.errors import UnavailableError, UsageError, did_you_mean
 
 WORKLOADS: Mapping[str, str] = {  # the first is where a newcomer begins
     "dlrm": "workloads.dlrm.config:DESCRIPTION",
@@ -91,7 +91,7 @@ class Registry:
         """The workload's class; on the worker's side only, since it may import torch."""
         description = self.workload(name)
         if isinstance(description.workload, str):
-            return load(description.workload, f"workload {name!r}")
+            return load(description.workload, f"workload {name!r}", install=description.install)
         return description.workload
 
     def device(self, selector: str) -> Device:
@@ -154,13 +154,20 @@ def load_plugin(path: Path) -> ModuleType:
     return module
 
 
-def load(place: str, what: str) -> Any:
+def load(place: str, what: str, *, install: str = "") -> Any:
+    """What a place as text names. UnavailableError for a package that is not installed, where `install` says how to get
+    it; UsageError where it does not import for another reason."""
     module_name, _, attribute = place.partition(":")
     try:
         module = importlib.import_module(module_name)
         found = module
         for part in attribute.split("."):
             found = getattr(found, part)
+    except ModuleNotFoundError as problem:
+        package = (problem.name or "").partition(".")[0]
+        if not install or not package or package == module_name.partition(".")[0]:
+            raise UsageError(f"{what} ({place}) does not import: {type(problem).__name__}: {problem}") from problem
+        raise UnavailableError(f"{what} needs the package {package}, which is not installed", hint=install) from problem
     except Exception as problem:
         raise UsageError(f"{what} ({place}) does not import: {type(problem).__name__}: {problem}") from problem
     return found

@@ -193,6 +193,21 @@ def _expected(item: Setting) -> str:
     return ", ".join(parts)
 
 
+def renamed(values: Mapping[str, Any], aliases: Mapping[str, str], *, where: str) -> dict[str, Any]:
+    """`values` under their settings' own names. UsageError where two words for one setting disagree."""
+    found: dict[str, Any] = {}
+    words: dict[str, str] = {}
+    for word, value in values.items():
+        name = aliases.get(word, word)
+        if found.get(name, value) != value:
+            raise UsageError(
+                f"{where} gives both {words[name]} = {found[name]} and {word} = {value}",
+                hint=f"they are two words for {name}: give one of them",
+            )
+        found[name], words[name] = value, word
+    return found
+
+
 def jsonable(config: Any) -> dict[str, Any]:
     """The settings as JSON values: paths as text, tuples as lists."""
     return {item.name: _plain(getattr(config, item.name)) for item in settings_of(type(config))}

@@ -12,7 +12,7 @@ import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,6 +107,13 @@ class RunSettings:
     )
     cpus: str | None = setting(None, help="cores the worker may use, e.g. 0-3,6", group=_PROCESS)
     ranks: int = setting(1, minimum=1, help="worker processes that make one run together", group=_PROCESS)
+    jobs: int = setting(
+        1,
+        minimum=1,
+        help="runs that go on side by side, each in a worker with its part of the cores; nothing is timed then",
+        group=_PROCESS,
+        kind="free",
+    )
     python: Path | None = setting(
         None,
         help="another Python for the worker (a vendor's torch); recbench must be installed there. On ipu: the Poplar "
@@ -221,6 +228,10 @@ def resolve(
             f"workload {description.name!r} declares {key!r}, which is a setting of every run",
             hint="give it another name",
         )
+    sources = [
+        replace(source, values=settings.renamed(source.values, description.aliases, where=source.origin))
+        for source in sources
+    ]
     chosen: dict[str, Any] = {}
     origins: dict[str, str] = {}
     layer, ended = "", False
@@ -231,7 +242,7 @@ def resolve(
             if key not in run_keys and key not in param_keys:
                 raise UsageError(
                     f"unknown key {key!r} in {source.origin} for workload {description.name!r}",
-                    hint=did_you_mean(key, [*run_keys, *param_keys]),
+                    hint=did_you_mean(key, [*run_keys, *param_keys, *description.aliases]),
                 )
             if value is not None and key not in chosen and not (ended and key in STOP_KEYS):
                 item = run_keys.get(key) or param_keys[key]
@@ -255,6 +266,12 @@ def resolve(
     run_settings = settings.build(
         RunSettings, mode, {key: value for key, value in chosen.items() if key in run_keys}, where="the run"
     )
+    if run_settings.jobs > 1 and description.modes[mode].kind != "pass":
+        raise UsageError(
+            f"jobs = {run_settings.jobs} ({origins['jobs']}): {description.name} {mode} is a measurement of time, and "
+            "runs side by side would take it from each other",
+            hint="leave jobs at 1; runs of a mode that passes once over its work, as in cachesim, may go side by side",
+        )
     if run_settings.target is not None:
         known = {*SHARED_METRICS, *(metric.name for metric in description.metrics)}
         wanted = parse_target(run_settings.target).metric
@@ -303,6 +320,10 @@ def resolve_cells(
 
     The strongest source that gives an axis gives all its values, in their order.
     """
+    sources = [
+        replace(source, values=settings.renamed(source.values, description.aliases, where=source.origin))
+        for source in sources
+    ]
     axes: list[list[Source]] = []
     for key, part in description.axes.items():
         source = next((one for one in sources if one.values.get(key) is not None), None)

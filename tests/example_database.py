@@ -112,6 +112,9 @@ _DLRM = {
     "bottom": [512, 256, 64, 16],
 }
 
+_MOST_HITS = 0.93  # the rest are first uses
+_RISES = {"lru": 0.62, "sieve": 0.50, "s3-fifo": 0.48, "lfu": 0.42, "belady": 0.36}  # less rises earlier
+
 DLRM_CPU = Cell(
     workload="dlrm", mode="train", params=_DLRM, data=_SYNTHETIC, profile="demo", throughput=61_000.0,
     metrics=_quality(0.7931, 0.4312),
@@ -145,6 +148,7 @@ def _policy(name: str, hit_ratio: float) -> Cell:
         data=_TRACE, throughput=4.1e6, spread=0.03,
         metrics=(
             _metric("hit_ratio", hit_ratio, better="higher", phase="measure", role="primary", kind="exact"),
+            _metric("capacity_rows", 65536.0, "rows", better="none", phase="measure", kind="exact"),
             *(
                 _metric("unique_hit_ratio", hit_ratio - 0.05 * k, better="higher", phase="measure", kind="exact",
                         labels={"table": str(k)})
@@ -389,7 +393,7 @@ class _Maker:
             sizes = tuple(float(2**power) for power in range(8, 21))
             yield SeriesRow(
                 run_id=run_id, name="hit_ratio", axis="rows", unit="", labels={"policy": cell.label or "lru"}, x=sizes,
-                y=tuple(1 - math.exp(-size / 65536) for size in sizes),
+                y=tuple(hit_ratio_at(cell, size) for size in sizes),
             )  # fmt: skip
         for second in seconds:
             yield TelemetryRow(
@@ -431,6 +435,19 @@ class _Maker:
 
     def _id(self) -> str:
         return self.random.choice(_LETTERS) + "".join(self.random.choices(_ALPHABET, k=11))
+
+
+def hit_ratio_at(cell: Cell, size: float) -> float:
+    """A hit ratio that rises with the cache, passes through the cell's own at its own size, and ends below 1.
+
+    Policies that know more (frequencies, the future) rise earlier: a small cache tells them apart, a large one hardly.
+    """
+    policy = str(cell.params["policy"])
+    own = next(metric.value for metric in cell.metrics if metric.name == "hit_ratio" and not metric.labels)
+    assert own is not None
+    scale = -math.log(1 - own / _MOST_HITS)
+    shape = (size / cell.params["capacity"]) ** _RISES.get(policy, _RISES["lru"])
+    return _MOST_HITS * (1 - math.exp(-scale * shape))
 
 
 def _spec(cell: Cell, repeats: int) -> RunSpec:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).resolve().parent.parent
-HEAVY = {"torch", "numpy", "numba", "textual", "sqlite_utils", "pandas", "scipy", "sklearn"}
+HEAVY = {"torch", "numpy", "numba", "textual", "sqlite_utils", "pandas", "scipy", "sklearn", "matplotlib"}
 _LOADED = """
 import json, sys
 from harness.cli.app import main
@@ -59,6 +59,8 @@ def _loaded(arguments: list[str], folder: Path) -> tuple[int, set[str]]:
         (["compare", "EXAMPLE::batch-size"], 0, HEAVY),
         (["compare", "nothing", "there"], 2, HEAVY),
         (["show", "EXAMPLE::baseline"], 0, HEAVY),
+        (["show", "EXAMPLE::policies", "--plot", "--html", "policies.html"], 0, HEAVY),
+        (["show", "EXAMPLE::policies", "--png", "policies.png"], 0, HEAVY - {"matplotlib", "numpy"}),
         (["list", "--db", "EXAMPLE"], 0, HEAVY),
     ],
 )

@@ -200,3 +200,19 @@ def test_an_axis_takes_all_values_of_the_strongest_source_that_gives_it() -> Non
     assert {cell.origins["batch"] for cell in cells} == {"second"}
     (only,) = resolve_cells(described, [Source(origin="first", values={"batch": 3})], label="mine")
     assert only.label == "mine"
+
+
+def test_only_runs_of_a_mode_that_passes_once_go_side_by_side() -> None:
+    spec = _resolve({"mode": "scan", "jobs": "2"})
+    assert spec.settings.jobs == 2
+    with pytest.raises(UsageError, match=r"jobs = 2 \(source 0\): toy train is a measurement of time") as caught:
+        _resolve({"mode": "train", "jobs": 2})
+    assert "leave jobs at 1" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="jobs"):
+        _resolve({"mode": "scan", "jobs": 0})
+
+
+def test_side_by_side_is_no_other_configuration() -> None:
+    one, two = (_resolve({"mode": "scan", "jobs": jobs}) for jobs in (1, 2))
+    assert one.params_hash == two.params_hash
+    assert one.protocol == two.protocol

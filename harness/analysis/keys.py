@@ -14,6 +14,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from harness.settings import settings_of
@@ -27,6 +28,11 @@ ParamClass = Literal["identity", "subject", "free"]  # as `setting(kind=...)` de
 _DATA_IDENTITY = ("fingerprint", "rows", "rules")
 # What the measured load of a run is summed up by, and to how many decimals it is worth a word.
 _LOAD = {"load1": 0, "foreign_cpu_share": 1}
+# Follows from the part of the cores that a worker got beside others, which nobody asked about.
+_DEALT = (
+    "environment.device.threads", "environment.device.threads_asked", "environment.device.cores_allowed",
+    "environment.variables.*_NUM_THREADS",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,10 @@ def differences(
     facts_a, facts_b = _facts(*a, classes), _facts(*b, classes)
     same_device = device_model(a[1]) == device_model(b[1])
     found: dict[KeyClass, list[Difference]] = {"identity": [], "subject": [], "nuisance": []}
+    dealt = ran_side_by_side(a[1]) or ran_side_by_side(b[1])
     for key in dict.fromkeys([*facts_a, *facts_b]):
+        if dealt and any(fnmatchcase(key, pattern) for pattern in _DEALT):
+            continue
         one, other = facts_a.get(key), facts_b.get(key)
         value_a = None if one is None else one.value
         value_b = None if other is None else other.value
@@ -92,6 +101,11 @@ def differences(
         nuisance=tuple(found["nuisance"]),
         same_device=same_device,
     )
+
+
+def ran_side_by_side(cell: CellRecord) -> bool:
+    """Whether other runs of its experiment went on beside its own (`--jobs`), so that it has no timings."""
+    return any("side_by_side" in run.contention for run in cell.runs)
 
 
 def device_model(cell: CellRecord) -> tuple[str, str | None, str | None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from harness.analysis import words
 from harness.analysis.comparison import MOST_PRIMARY, Comparison, Side, SideSummary
+from harness.analysis.keys import ran_side_by_side
 
 MOST_NUISANCES = 6
 
@@ -24,6 +25,8 @@ def notes_on(comparison: Comparison, sides: tuple[Side, Side]) -> Iterator[str]:
         yield from _run_notes(summary)
         if side.experiment.shared:
             yield f"{summary.letter} ran beside another measurement (--share)."
+        if ran_side_by_side(side.cell):
+            yield f"The runs of {summary.letter} went on side by side (--jobs): they are not timed."
     yield from _metric_notes(comparison)
     yield from _data_notes(comparison, sides)
     if comparison.nuisance:

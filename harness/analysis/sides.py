@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from harness.analysis import words
 from harness.analysis.comparison import Side, SideSummary
 from harness.analysis.judge import Values
+from harness.analysis.keys import ran_side_by_side
 from harness.errors import NothingCompared
 from harness.store.records import MetricRecord, RunRecord
 
@@ -45,7 +46,11 @@ def values_of(runs: Sequence[RunRecord], key: str) -> Values:
 
 def why_missing(sides: tuple[Values, Values], given: tuple[Side, Side], letters: tuple[str, str]) -> str:
     empty = [letter for values, letter in zip(sides, letters, strict=True) if not values.n]
-    shared = any(side.experiment.shared for side, values in zip(given, sides, strict=True) if not values.n)
+    shared = any(
+        side.experiment.shared or ran_side_by_side(side.cell)
+        for side, values in zip(given, sides, strict=True)
+        if not values.n
+    )
     why = " (cells ran side by side)" if shared else ""
     return f"not measured in {words.listed(empty)}{why}"
 
@@ -67,7 +72,7 @@ def summarise(side: Side, letter: str, runs: Sequence[RunRecord]) -> SideSummary
         cell_id=side.cell.id,
         runs=len(runs),
         contended=len(contended),
-        unjudged=sum(run.contended is None for run in runs),
+        unjudged=sum(run.contended is None and "side_by_side" not in run.contention for run in runs),
         contention_reasons=tuple(dict.fromkeys(run.contention_reason for run in contended if run.contention_reason)),
         left_out=dict(left_out),
     )

@@ -142,6 +142,12 @@ def _half(low: float | None, high: float | None, *, least: float) -> float | Non
     return (high - low) / 2
 
 
+def rows_text(rows: int, rate_unit: str | None) -> str:
+    """`600,000 rows`, or in the mode's own word for what it counts: `1,245,184 requests`."""
+    word = (rate_unit or "").removesuffix("/s")
+    return f"{rows:,} {word if word not in ('', 'samples') else 'rows'}"
+
+
 def setting_text(value: object) -> str:
     """A setting as a person would type it: `512,256,1`, `true`, `–` for what is not set."""
     if value is None:

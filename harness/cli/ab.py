@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -17,14 +18,15 @@ from harness.analysis.statistics import fewest_repeats
 from harness.api import Description
 from harness.cli import layers, options
 from harness.cli.compare import FailOn, Format, Margin, Strict, check_gates, finish, parse_margins, sides_of_cells
-from harness.cli.flags import all_settings, fixed, option, parameters, parse_flags, with_signature
+from harness.cli.flags import fixed, option, parameters, parse_flags, with_signature
 from harness.cli.flags import given as given_flags
 from harness.cli.run import FIXED, FIXED_BEHIND, dry_run
-from harness.cli.watch import choose_face, follow, stored
-from harness.errors import UsageError, did_you_mean
+from harness.cli.watch import choose_face, follow
+from harness.errors import BenchError, UsageError, did_you_mean
 from harness.execution.plan import make_plan
 from harness.registry import Registry
 from harness.settings import settings_of
+from harness.sources import all_settings
 from harness.spec import RunSettings, RunSpec, Source
 
 AB_REPEATS = fewest_repeats(family=1, paired=True)  # whatever a profile says for runs alone
@@ -53,14 +55,17 @@ _MARGINS = {
 _PAIR_BREAK = re.compile(r",(?=\s*[A-Za-z_][A-Za-z0-9_-]*=)")
 
 
-def make_ab(registry: Registry) -> Callable[..., Any]:
-    """`bench ab` for the workloads of this registry."""
+def make_ab(registry: Registry, *, asked: bool = True) -> Callable[..., Any]:
+    """`bench ab` for the workloads of this registry; their other words are looked up only where it was `asked` for."""
+    words = _run_words(registry) if asked else {}
 
     def ab(**values: Any) -> None:
         texts = (values.pop("a"), values.pop("b"))
         items = settings_of(RunSettings)
-        flags, given = given_flags(values, items), fixed(values, items)
+        flags, given = given_flags(values, items, words), fixed(values, items, words)
         description = registry.workload(_workload(registry, texts, given))
+        for word in set(flags) & set(words) - set(description.aliases):
+            raise UsageError(f"--{word} is no flag of workload {description.name!r}")
         layers.warn_of_strays(all_settings(description))
         specs = [
             _spec(registry, description, letter, text, given, flags) for letter, text in zip("AB", texts, strict=True)
@@ -85,6 +90,7 @@ def make_ab(registry: Registry) -> Callable[..., Any]:
         taken=[*FIXED, *behind, "workload", "help"],
         description=None,
         devices=registry.device_names(),
+        aliases=words,
     )
     return with_signature(
         ab,
@@ -99,11 +105,21 @@ def make_ab(registry: Registry) -> Callable[..., Any]:
     )
 
 
+def _run_words(registry: Registry) -> dict[str, str]:
+    """Other words for settings of the run, of any workload that loads."""
+    own = {item.name for item in settings_of(RunSettings)}
+    found: dict[str, str] = {}
+    for name in registry.workload_names():
+        with contextlib.suppress(BenchError):
+            found |= {word: key for word, key in registry.workload(name).aliases.items() if key in own}
+    return found
+
+
 def side_source(letter: str, text: str, description: Description) -> tuple[str | None, Source]:
     """(profile, settings) that the text of A or B names. UsageError where it is none of the four."""
     text = text.strip()
     if text.startswith("-"):
-        values = parse_flags(text, all_settings(description), where=letter)
+        values = parse_flags(text, all_settings(description), where=letter, aliases=description.aliases)
     elif interpreter := _interpreter(text):
         values = {"python": interpreter}
     elif "=" in text and not text.endswith(".toml"):
@@ -123,7 +139,7 @@ def _interpreter(text: str) -> str | None:
 
 
 def _pairs(letter: str, text: str, description: Description) -> dict[str, str]:
-    known = [item.name for item in all_settings(description)]
+    known = [*(item.name for item in all_settings(description)), *description.aliases]
     found = {}
     for word in shlex.split(text):
         for part in _PAIR_BREAK.split(word):
@@ -200,6 +216,7 @@ def _carry_out(specs: Sequence[RunSpec], given: Mapping[str, Any], registry: Reg
 
     from harness.cli.watch import report
     from harness.execution.launch import launch
+    from harness.store.queries import Store
 
     face = choose_face(given["ui"], json=given["json"])
     database = options.database(given["db"])
@@ -220,9 +237,10 @@ def _carry_out(specs: Sequence[RunSpec], given: Mapping[str, Any], registry: Reg
         report(last, plan.database, face=plan.face, json=given["json"])
     if given["json"]:
         return
-    experiment = stored(plan.database, plan.experiment_id)
+    with Store(plan.database) as store:
+        sides = sides_of_cells(store, store.experiment(plan.experiment_id))
     finish(
-        sides_of_cells(plan.database, experiment),
+        sides,
         registry,
         margins=given["margin"] or (),
         fail_on=given["fail_on"] or (),

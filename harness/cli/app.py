@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 import harness
 from harness.cli import options
 from harness.cli.arguments import completion_words, prescan, spell_booleans
+from harness.cli.help_pages import HELP_NAMES, ordered_group, without_types
 from harness.errors import BenchError, ExitCode, did_you_mean
 from harness.registry import Registry
 
@@ -26,10 +27,11 @@ _LOOK = "Look and compare"
 _KEEP = "Keep"
 _TOOLS = "Data"
 _SETUP = "This machine"
+_FIRST = ("run", "sweep", "ab")
 
 
-def build(registry: Registry) -> typer.Typer:
-    """The whole command line for the workloads and devices of a registry."""
+def build(registry: Registry, command: str = "") -> typer.Typer:
+    """The whole command line for the workloads and devices of a registry; `command` is the one that is going to run."""
     from harness.cli.ab import make_ab
     from harness.cli.calibrate import make_calibrate
     from harness.cli.compare import make_compare
@@ -53,7 +55,8 @@ def build(registry: Registry) -> typer.Typer:
         help=_SUMMARY,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        cls=ordered_group(_FIRST),
+        context_settings={"help_option_names": list(HELP_NAMES)},
         epilog="First steps: bench run dlrm --profile demo, then bench list. Exit codes: 0 ok, 1 a run failed, "
         "2 usage, 3 regression, 4 inconclusive, 5 device or package missing, 6 nothing comparable, 130 interrupted.",
     )
@@ -77,7 +80,7 @@ def build(registry: Registry) -> typer.Typer:
         group.callback(help=summary)(_nothing)
         app.add_typer(group, name=name, help=summary, subcommand_metavar="WORKLOAD [OPTIONS]", rich_help_panel=_MEASURE)
     app.command("ab", short_help="Two configurations in turns, and which is better.", rich_help_panel=_MEASURE)(
-        make_ab(registry)
+        make_ab(registry, asked=command == "ab")
     )
     app.command("rerun", rich_help_panel=_MEASURE)(rerun)
     app.command("stop", rich_help_panel=_MEASURE)(stop)
@@ -108,7 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         typed = completion_words()
         registry = Registry(prescan(typed).plugins if typed is not None else scanned.plugins)
         words = _spelled(scanned.arguments, registry)
-        command: Any = typer.main.get_command(build(registry))
+        asked = typed if typed is not None else words
+        command = without_types(typer.main.get_command(build(registry, next(iter(asked), ""))))
         found = command.main(
             args=words or ["--help"],
             prog_name=_program_name(),
@@ -146,7 +150,7 @@ def _spelled(arguments: Sequence[str], registry: Registry) -> list[str]:
     words = list(arguments)
     if len(words) < 3 or words[0] not in ("run", "sweep") or words[1] not in registry.workload_names():
         return words
-    from harness.cli.flags import all_settings
+    from harness.sources import all_settings
 
     items = all_settings(registry.workload(words[1]))
     return spell_booleans(words, {item.flag for item in items if item.base_type is bool})
@@ -193,6 +197,8 @@ def _tell_usage(problem: TyperException) -> int:
         ]
         near = did_you_mean(unknown, flags)
         hint = near if near.startswith("did you mean") else hint
+    elif text.startswith("Got unexpected extra argument"):
+        hint = f"quote a pattern, so that the shell leaves it whole: 'logs/*.npz'; {hint}" if "/" in text else hint
     elif text.startswith("No such command"):
         message, separator, near = text.partition(" Did you mean ")
         text = message.rstrip(".").replace("No such command", "unknown command")

@@ -5,22 +5,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from harness import references
 from harness.analysis.compare import Options, Side, compare_all
 from harness.analysis.comparison import Comparison
-from harness.analysis.drift import Drift
-from harness.analysis.keys import ParamClass
 from harness.api import Description
 from harness.cli import complete, options
-from harness.errors import BenchError, ExitCode, NothingCompared, UsageError, did_you_mean
+from harness.comparable import param_classes, side_of
+from harness.errors import ExitCode, NothingCompared, UsageError, did_you_mean
 from harness.ids import short_id
 from harness.registry import Registry
-from harness.settings import settings_of
-from harness.store.records import CellRecord, ExperimentRecord, ReferenceRecord
+from harness.store.records import ExperimentRecord, ReferenceRecord
+
+if TYPE_CHECKING:
+    from harness.store.queries import Store
 
 FormatName = Literal["table", "markdown", "json", "csv"]
 
@@ -214,26 +215,9 @@ def parse_margins(texts: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def param_classes(registry: Registry, workload: str) -> dict[str, ParamClass]:
-    """Which of a workload's parameters may differ; none is known of a workload that is not installed here."""
-    try:
-        description = registry.workload(workload)
-    except BenchError:
-        return {}
-    return {item.name: item.kind for item in settings_of(description.config)}
-
-
-def sides_of_cells(database: Path, experiment: ExperimentRecord) -> list[Side | ReferenceRecord]:
+def sides_of_cells(store: Store, experiment: ExperimentRecord) -> list[Side | ReferenceRecord]:
     """One side per cell, in order, named by its label."""
-    return [
-        Side(
-            name=cell.label or short_id(cell.id),
-            experiment=experiment,
-            cell=cell,
-            drift=_drift(database, experiment, cell),
-        )
-        for cell in experiment.cells
-    ]
+    return [side_of(store, experiment, cell, name=cell.label or short_id(cell.id)) for cell in experiment.cells]
 
 
 def _sides(names: Sequence[str], default_db: Path, files: Sequence[Path]) -> list[Side | ReferenceRecord]:
@@ -249,38 +233,16 @@ def _sides(names: Sequence[str], default_db: Path, files: Sequence[Path]) -> lis
             kind, identifier = store.resolve(text, ("experiment", "cell"))
             if kind == "cell":
                 cell = store.cell(identifier)
-                experiment = store.experiment(cell.experiment_id)
-                found.append(
-                    Side(name=name, experiment=experiment, cell=cell, drift=_drift(database, experiment, cell))
-                )
+                found.append(side_of(store, store.experiment(cell.experiment_id), cell, name=name))
                 continue
             experiment = store.experiment(identifier)
-        if not experiment.cells:
-            raise NothingCompared(f"experiment {short_id(identifier)} has no cell")
-        if len(experiment.cells) == 1:
-            cell = experiment.cells[0]
-            found.append(Side(name=name, experiment=experiment, cell=cell, drift=_drift(database, experiment, cell)))
-        else:
-            found += sides_of_cells(database, experiment)
+            if not experiment.cells:
+                raise NothingCompared(f"experiment {short_id(identifier)} has no cell")
+            if len(experiment.cells) == 1:
+                found.append(side_of(store, experiment, experiment.cells[0], name=name))
+            else:
+                found += sides_of_cells(store, experiment)
     return found
-
-
-def _drift(database: Path, experiment: ExperimentRecord, cell: CellRecord) -> Drift | None:
-    from harness.store.queries import Store
-
-    if experiment.host is None:
-        return None
-    with Store(database) as store:
-        row = store.drift(experiment.host, cell.device, "throughput")
-    if row is None or not isinstance(row.body.get("upper"), int | float):
-        return None
-    return Drift(
-        value=row.value,
-        upper=float(row.body["upper"]),
-        n_experiments=row.n_experiments,
-        measured_at=row.measured_at,
-        method=str(row.body.get("method", "")),
-    )
 
 
 def _undecided(comparisons: Sequence[Comparison]) -> bool:

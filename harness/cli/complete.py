@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import typer
@@ -47,17 +47,22 @@ def _assignments(ctx: typer.Context, incomplete: str) -> Iterator[Offer]:
     from harness.spec import RunSettings
 
     items = list(settings_of(RunSettings))
+    aliases: Mapping[str, str] = {}
     registry = Registry()
     for name in (ctx.params.get("workload"), ctx.info_name):
         if name in registry.workload_names():
             with contextlib.suppress(BenchError):
-                items += settings_of(registry.workload(str(name)).config)
+                description = registry.workload(str(name))
+                items += settings_of(description.config)
+                aliases = description.aliases
             break
     key, equals, _ = incomplete.partition("=")
+    wanted = key.replace("-", "_")
     for item in items:
         if not equals:
             yield f"{item.name}=", item.help
-        elif item.name == key.replace("-", "_"):
+            yield from ((f"{word}=", item.help) for word, name in aliases.items() if name == item.name)
+        elif item.name == aliases.get(wanted, wanted):
             choices = ("true", "false") if item.base_type is bool else item.choices
             yield from ((f"{key}={choice}", "") for choice in choices)
 

@@ -8,8 +8,8 @@ import typer
 
 from harness import paths
 from harness.cli import layers, options
-from harness.cli.flags import all_settings
 from harness.registry import Registry
+from harness.sources import all_settings
 
 _Workload = Annotated[
     str, typer.Argument(metavar="[WORKLOAD]", help="for this workload", autocompletion=options.complete_workloads)

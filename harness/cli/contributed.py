@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_origin
 import typer
 
 from harness.api import Command, CommandGroup
-from harness.cli import options
+from harness.cli import options, pictures
 from harness.cli.arguments import prescan
 from harness.cli.flags import given, option, parameters, with_signature
 from harness.errors import BenchError
@@ -44,6 +44,8 @@ def _group(group: CommandGroup) -> typer.Typer:
 
 def _function(group: CommandGroup, command: Command) -> Callable[..., Any]:
     items = settings_of(command.config)
+    own_force = any(item.name == "force" for item in items)
+    fixed = {**({**pictures.FIXED, **({} if own_force else pictures.FORCE)} if command.draws else {}), **_FIXED}
     flags = [item for item in items if item.name not in command.arguments]
     by_name = {item.name: item for item in items}
 
@@ -52,19 +54,23 @@ def _function(group: CommandGroup, command: Command) -> Callable[..., Any]:
         chosen |= {name: values[name] for name in command.arguments if values[name] is not None}
         where = f"bench {group.name} {command.name}"
         build(command.config, "", chosen, where=where)
+        asked = pictures.wanted(values, json=values["json"]) if command.draws else pictures.Wanted()
         answer = _carry_out(group.name, command.name, chosen)
         if values["json"]:
             options.print_json({"schema": 1, **answer.value})
-            return
-        out = options.out()
-        for line in answer.lines:
-            out.print(line, soft_wrap=True)
+        else:
+            out = options.out()
+            for line in answer.lines:
+                out.print(line, soft_wrap=True)
+        over = [chosen[name] for name in command.arguments if name in chosen]
+        notes = [" ".join(words if isinstance(words, list) else [str(words)]) for words in over]
+        pictures.draw(asked, answer.figures, title=where, notes=notes)
 
     work.__name__ = command.name
     signature = [
         *(_argument(by_name[name]) for name in command.arguments),
-        *parameters(flags, taken=[*_FIXED, "help"], description=None, devices=()),
-        *(option(name, *facts) for name, facts in _FIXED.items()),
+        *parameters(flags, taken=[*fixed, "help"], description=None, devices=()),
+        *(option(name, *facts) for name, facts in fixed.items()),
     ]
     return with_signature(work, signature)
 

@@ -16,8 +16,7 @@ from rich.markup import escape
 
 from harness.api import Description
 from harness.errors import UsageError, did_you_mean
-from harness.settings import Setting, settings_of
-from harness.spec import RunSettings
+from harness.settings import Setting
 
 _NO = "no_"
 _SHORT_UNITS = ("s", "ms", "min")  # said behind the default: as words in a sentence they would not be seen
@@ -25,9 +24,19 @@ _LONG = 40  # characters of a default that help still shows whole
 
 
 def parameters(
-    items: Sequence[Setting], *, taken: Sequence[str], description: Description | None, devices: Sequence[str]
+    items: Sequence[Setting],
+    *,
+    taken: Sequence[str],
+    description: Description | None,
+    devices: Sequence[str],
+    aliases: Mapping[str, str] | None = None,
 ) -> list[inspect.Parameter]:
-    """One keyword parameter per setting, for a Typer command. UsageError where two settings claim one flag."""
+    """One keyword parameter per setting, for a Typer command, and one for each other word of `aliases`.
+
+    UsageError where two settings claim one flag.
+    """
+    words = aliases or {}
+    others = {item.name: [word for word, name in words.items() if name == item.name] for item in items}
     seen = {f"--{name.replace('_', '-')}" for name in taken}
     found = []
     for item in items:
@@ -38,12 +47,24 @@ def parameters(
                 hint="give the setting another name",
             )
         seen.add(item.flag)
-        found += _options(item, description, devices)
+        found += _options(item, description, devices, [_flag(word) for word in others[item.name]])
+    # Each other word is an option of its own, too: the parser hears the last one declared, help shows the first.
+    known = {item.name for item in items}
+    for word in (word for word, name in words.items() if name in known):
+        if _flag(word) in seen:
+            raise UsageError(f"{_flag(word)}, another word for {words[word]!r}, is a flag already")
+        seen.add(_flag(word))
+        found.append(option(word, Annotated[str | None, typer.Option(_flag(word), hidden=True)]))
     return found
 
 
-def given(values: Mapping[str, Any], items: Sequence[Setting]) -> dict[str, Any]:
-    """The settings that were given as flags: key and text, or True and False. UsageError for `--x --no-x`."""
+def given(
+    values: Mapping[str, Any], items: Sequence[Setting], aliases: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """What was given as flags: key (or other word) and text, or True and False.
+
+    UsageError for `--x --no-x`, and for two words of one setting that disagree.
+    """
     found: dict[str, Any] = {}
     for item in items:
         value, negated = values.get(item.name), values.get(_NO + item.name)
@@ -51,18 +72,26 @@ def given(values: Mapping[str, Any], items: Sequence[Setting]) -> dict[str, Any]
             raise UsageError(f"{item.flag} and --no-{item.flag.removeprefix('--')} are both given")
         if value is not None or negated:
             found[item.name] = value if not negated else False
+    for word, name in (aliases or {}).items():
+        value = values.get(word)
+        if value is None:
+            continue
+        if found.get(name, value) != value:
+            raise UsageError(
+                f"{_flag(name)} {found[name]} and {_flag(word)} {value} are both given",
+                hint="they are two words for one setting: give one of them",
+            )
+        found.pop(name, None)
+        found[word] = value
     return found
 
 
-def fixed(values: Mapping[str, Any], items: Sequence[Setting]) -> dict[str, Any]:
+def fixed(
+    values: Mapping[str, Any], items: Sequence[Setting], aliases: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The values that are no settings."""
-    keys = {name for item in items for name in (item.name, _NO + item.name)}
+    keys = {name for item in items for name in (item.name, _NO + item.name)} | set(aliases or ())
     return {key: value for key, value in values.items() if key not in keys}
-
-
-def all_settings(description: Description) -> tuple[Setting, ...]:
-    """The harness's own, then the workload's."""
-    return (*settings_of(RunSettings), *settings_of(description.config))
 
 
 def with_signature(function: Callable[..., Any], found: Sequence[inspect.Parameter]) -> Callable[..., Any]:
@@ -83,17 +112,21 @@ def option(name: str, annotation: Any, default: Any = None) -> inspect.Parameter
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def parse_flags(text: str, items: Sequence[Setting], *, where: str) -> dict[str, Any]:
+def parse_flags(
+    text: str, items: Sequence[Setting], *, where: str, aliases: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Key and text of a quoted list of flags such as `--batch 512 --no-shuffle`. UsageError for anything else.
 
-    `--profile NAME` is taken too, under the key `profile`.
+    `--profile NAME` is taken too, under the key `profile`; other words give their setting's own key.
     """
     try:
         words = shlex.split(text)
     except ValueError as problem:
         raise UsageError(f"{where}: {text!r} cannot be split into words: {problem}") from problem
     by_flag = {item.flag: item for item in items}
+    by_flag |= {_flag(word): by_flag[_flag(name)] for word, name in (aliases or {}).items() if _flag(name) in by_flag}
     found: dict[str, Any] = {}
+    said: dict[str, str] = {}
     while words:
         word, equals, value = words.pop(0).partition("=")
         item = by_flag.get(word)
@@ -111,7 +144,13 @@ def parse_flags(text: str, items: Sequence[Setting], *, where: str) -> dict[str,
                 if not words:
                     raise UsageError(f"{where}: {word} has no value")
                 value = words.pop(0)
-            found[item.name if item is not None else "profile"] = value
+            key = item.name if item is not None else "profile"
+            if said.get(key, word) != word and found[key] != value:
+                raise UsageError(
+                    f"{where}: {said[key]} {found[key]} and {word} {value} are both given",
+                    hint="they are two words for one setting: give one of them",
+                )
+            found[key], said[key] = value, word
     return found
 
 
@@ -165,7 +204,13 @@ def _default(item: Setting, run_defaults: Mapping[str, Mapping[str, Any]], mode:
     return own.get(item.name, item.default_in(mode))
 
 
-def _options(item: Setting, description: Description | None, devices: Sequence[str]) -> list[inspect.Parameter]:
+def _flag(word: str) -> str:
+    return "--" + word.replace("_", "-")
+
+
+def _options(
+    item: Setting, description: Description | None, devices: Sequence[str], words: Sequence[str]
+) -> list[inspect.Parameter]:
     modes = list(description.modes) if description else []
     choices = [str(choice) for choice in item.choices]
     if item.name == "mode":
@@ -177,6 +222,10 @@ def _options(item: Setting, description: Description | None, devices: Sequence[s
         return [choice for choice in choices if choice.startswith(incomplete)]
 
     text = help_text(item, description.run_defaults if description else {}, modes)
+    if item.name == "data" and description is not None and description.many_files:
+        text = (
+            "data files, folders or quoted patterns like 'logs/*.npz', parted by commas; built-in data when not given"
+        )
     if item.name == "mode" and modes:
         text = escape(f"{item.help}: {', '.join(modes)}") + f" [dim](default {escape(modes[0])})[/dim]"
     if item.base_type is bool:
@@ -185,6 +234,7 @@ def _options(item: Setting, description: Description | None, devices: Sequence[s
         return [option(item.name, Annotated[bool | None, yes]), option(_NO + item.name, Annotated[bool | None, no])]
     made = typer.Option(
         item.flag,
+        *words,
         help=text,
         metavar=metavar(item),
         show_default=False,

@@ -1,27 +1,20 @@
-"""Lays the sources of settings over each other into one RunSpec per cell.
-
-Strongest first: --set, flags, environment (`BENCH_<KEY>`), profile, ./bench.toml, user configuration, defaults.
-"""
+"""One RunSpec per cell from what was given on the command line; how sources lie over each other: `harness.sources`."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from harness import profiles
+from harness import profiles, sources
 from harness.api import Description
 from harness.cli import options
-from harness.cli.flags import all_settings
 from harness.errors import UsageError, nearest
 from harness.registry import Registry
 from harness.settings import Setting
 from harness.spec import RunSpec, Source, resolve, resolve_cells
 
-_PREFIX = "BENCH_"
 _OWN_VARIABLES = ("BENCH_DB", "BENCH_DEBUG")
 
 
@@ -37,74 +30,38 @@ class Given:
 
 def spec_of(registry: Registry, description: Description, given: Given, *, label: str = "") -> RunSpec:
     """The cell that these sources describe. UsageError names the key, its place and the nearest known one."""
-    sources, name = _sources(registry, description, given)
-    spec = resolve(
-        description, sources, profile=name, label=label or name or description.name, plugins=registry.plugins
-    )
-    _check(registry, spec)
+    laid, name = _laid_out(registry, description, given)
+    spec = resolve(description, laid, profile=name, label=label or name or description.name, plugins=registry.plugins)
+    sources.check(registry, description, spec)
     return spec
 
 
 def specs_of(registry: Registry, description: Description, given: Given) -> list[RunSpec]:
     """As `spec_of`, but several cells where an axis of the workload is given several values."""
-    sources, name = _sources(registry, description, given)
-    specs = resolve_cells(description, sources, profile=name, label=name or description.name, plugins=registry.plugins)
+    laid, name = _laid_out(registry, description, given)
+    specs = resolve_cells(description, laid, profile=name, label=name or description.name, plugins=registry.plugins)
     for spec in specs:
-        _check(registry, spec)
+        sources.check(registry, description, spec)
     return specs
 
 
-def _sources(registry: Registry, description: Description, given: Given) -> tuple[list[Source], str | None]:
+def _laid_out(registry: Registry, description: Description, given: Given) -> tuple[list[Source], str | None]:
     """The sources, strongest first, and the profile's name."""
-    items = all_settings(description)
     profile = profiles.load(given.profile) if given.profile else None
-    sources = [
-        *(_here(source, items) for source in given.first),
-        *cli_sources(given.sets, given.flags, items),
-        *environment_sources(items),
-        *(profiles.sources(profile, description) if profile else ()),
-        *profiles.defaults_sources(description, registry.workload_names()),
-    ]
-    return sources, profile.name if profile else None
-
-
-def _check(registry: Registry, spec: RunSpec) -> None:
-    """Before anything starts: the device is known, and what is named is there."""
-    registry.device(spec.device)
-    _check_paths(spec)
-
-
-def cli_sources(sets: Sequence[str], flags: Mapping[str, Any], items: Sequence[Setting]) -> list[Source]:
-    """--set first, then one source for each flag that was given."""
-    flag_of = {item.name: item.flag for item in items}
-    found = [Source(origin="--set", values=parse_sets(sets))] if sets else []
-    found += [
-        Source(origin=flag_of.get(key, key), values={key: value}, layer="flags")
-        for key, value in flags.items()
-        if value is not None
-    ]
-    return [_here(source, items) for source in found]
-
-
-def environment_sources(items: Sequence[Setting]) -> list[Source]:
-    """One source for each `BENCH_<KEY>` that is set and not empty."""
-    found = []
-    for item in items:
-        value = os.environ.get(_PREFIX + item.name.upper())
-        if value:
-            source = Source(origin=_PREFIX + item.name.upper(), values={item.name: value}, layer="environment")
-            found.append(_here(source, items))
-    return found
+    laid = sources.laid_out(
+        registry, description, first=given.first, sets=parse_sets(given.sets), flags=given.flags, profile=profile
+    )
+    return laid, profile.name if profile else None
 
 
 def stray_variables(items: Sequence[Setting]) -> list[str]:
     """A sentence for each `BENCH_…` variable that is no setting, with the nearest one."""
-    known = {_PREFIX + item.name.upper() for item in items}
+    known = {sources.PREFIX + item.name.upper() for item in items}
     sentences = []
     for name in sorted(os.environ):
-        if name.startswith(_PREFIX) and name not in known and name not in _OWN_VARIABLES:
-            near = nearest(name.removeprefix(_PREFIX), [word.removeprefix(_PREFIX) for word in known])
-            meant = f"; did you mean {_PREFIX}{near}?" if near is not None else " of this workload"
+        if name.startswith(sources.PREFIX) and name not in known and name not in _OWN_VARIABLES:
+            near = nearest(name.removeprefix(sources.PREFIX), [word.removeprefix(sources.PREFIX) for word in known])
+            meant = f"; did you mean {sources.PREFIX}{near}?" if near is not None else " of this workload"
             sentences.append(f"{name} is set and is no setting{meant}")
     return sentences
 
@@ -124,26 +81,3 @@ def parse_sets(sets: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--set {text!r} is not KEY=VALUE", hint="write it like --set batch=256")
         found[key.strip().replace("-", "_")] = value.strip()
     return found
-
-
-def _here(source: Source, items: Sequence[Setting]) -> Source:
-    """The source with its paths meant from the working folder; a bare name for `python` is looked for on the path."""
-    values = dict(source.values)
-    python = values.get("python")
-    if isinstance(python, str) and python and "/" not in python:
-        found = shutil.which(python)
-        if found is None:
-            raise UsageError(f"python = {python!r} in {source.origin} is no program on the path")
-        values["python"] = found
-    return replace(source, values=profiles.anchored(values, items, Path.cwd()))
-
-
-def _check_paths(spec: RunSpec) -> None:
-    for name in ("data", "init_from", "python"):
-        path: Path | None = getattr(spec.settings, name)
-        if path is None:
-            continue
-        if not path.exists():
-            raise UsageError(f"{name} = {path} ({spec.origins[name]}) does not exist")
-        if name != "python" and path.is_file() and path.stat().st_size == 0:
-            raise UsageError(f"{name} = {path} ({spec.origins[name]}) is empty")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness import paths, references
 from harness.analysis.compare import Options, Side, compare
-from harness.cli.compare import param_classes
+from harness.comparable import param_classes
 from harness.errors import BenchError
 from harness.ids import short_id
 from harness.registry import Registry

@@ -10,15 +10,17 @@ from typing import Annotated, Any
 import typer
 
 from harness.api import Description
-from harness.cli import layers, options
+from harness.cli import layers, options, pictures
 from harness.cli.arguments import NEWEST
-from harness.cli.flags import all_settings, fixed, given, option, parameters, with_signature
+from harness.cli.flags import fixed, given, option, parameters, with_signature
 from harness.cli.watch import carry_out, choose_face, shown_path
 from harness.errors import UsageError
 from harness.execution.plan import Command, Plan, make_plan, resume_plan, share_keys
 from harness.ids import short_id
 from harness.registry import Registry
+from harness.sources import all_settings
 from harness.spec import RunSpec, describe
+from harness.store.records import ExperimentRecord
 
 _RESUME = Annotated[
     str | None,
@@ -64,6 +66,7 @@ def make_run(registry: Registry) -> Callable[[Description], Callable[..., Any]]:
                 registry, description, layers.Given(profile=own["profile"], sets=own["set"] or (), flags=flags)
             )
             start(
+                description,
                 specs,
                 own,
                 command="run",
@@ -82,12 +85,14 @@ def make_run(registry: Registry) -> Callable[[Description], Callable[..., Any]]:
 
 def signature(registry: Registry, description: Description, more: Mapping[str, tuple[Any, Any]]) -> list[Any]:
     """The parameters of a command on one workload: fixed options around one flag per setting."""
-    behind = {**more, **FIXED_BEHIND}
+    drawn = {**pictures.FIXED, **pictures.FORCE} if description.figure is not None else {}
+    behind = {**more, **drawn, **FIXED_BEHIND}
     made = parameters(
         all_settings(description),
         taken=[*FIXED, *behind, "help"],
         description=description,
         devices=registry.device_names(),
+        aliases=description.aliases,
     )
     return [
         *(option(name, *facts) for name, facts in FIXED.items()),
@@ -99,10 +104,11 @@ def signature(registry: Registry, description: Description, more: Mapping[str, t
 def split(values: Mapping[str, Any], description: Description) -> tuple[dict[str, Any], dict[str, Any]]:
     """The fixed options, and the flags of settings that were given."""
     items = all_settings(description)
-    return fixed(values, items), given(values, items)
+    return fixed(values, items, description.aliases), given(values, items, description.aliases)
 
 
 def start(
+    description: Description,
     specs: Sequence[RunSpec],
     own: Mapping[str, Any],
     *,
@@ -110,10 +116,11 @@ def start(
     interleave: bool = False,
     share_keys: Sequence[str | None] | None = None,
 ) -> None:
-    """Prints the settings (--dry-run), or plans, launches, watches and reports."""
+    """Prints the settings (--dry-run), or plans, launches, watches, reports and draws."""
     if own["dry_run"]:
         dry_run(specs, json=own["json"])
         return
+    then = _drawing(description, own)
     face = choose_face(own["ui"], json=own["json"])
     plan = make_plan(
         specs,
@@ -128,7 +135,18 @@ def start(
         note=own["note"],
     )
     _check_tags(plan.tags)
-    carry_out(plan, json=own["json"])
+    carry_out(plan, json=own["json"], then=then)
+
+
+def _drawing(description: Description, own: Mapping[str, Any]) -> Callable[[ExperimentRecord], None]:
+    """What draws the pictures that were asked for, once there is a result; refuses now what cannot be drawn."""
+    asked = pictures.wanted(own, json=own["json"])
+    where = shown_path(options.database(own["db"]))
+
+    def then(experiment: ExperimentRecord) -> None:
+        pictures.draw_experiment(asked, experiment, description, where)
+
+    return then
 
 
 def dry_run(specs: Sequence[RunSpec], *, json: bool) -> None:
@@ -168,8 +186,9 @@ def _resume(text: str, description: Description, own: Mapping[str, Any], flags: 
         return
     from dataclasses import replace
 
+    then = _drawing(description, own)
     face = choose_face(own["ui"], json=own["json"])
-    carry_out(replace(plan, face=face, share=plan.share or own["share"]), json=own["json"])
+    carry_out(replace(plan, face=face, share=plan.share or own["share"]), json=own["json"], then=then)
 
 
 def missing_plan(database: Path, text: str, workload: str) -> Plan:

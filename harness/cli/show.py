@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import complete, options
+from harness.cli import complete, options, pictures
 from harness.cli.watch import choose_face, report, show_panel, shown_path, watch
 from harness.ids import short_id
 from harness.store.records import CellRecord, ExperimentRecord
@@ -38,14 +38,22 @@ def show(
     settings: _Settings = False,
     environment: _Environment = False,
     log: _Log = False,
+    plot: pictures.Plot = False,
+    html: pictures.Html = None,
+    png: pictures.Png = None,
+    force: pictures.Force = False,
     ui: options.Face = "auto",
     json: options.Json = False,
     db: options.Database = None,
 ) -> None:
-    """Shows a result: its panel, every run, every metric with its interval."""
+    """Shows a result: its panel, every run, every metric with its interval.
+
+    With --plot, --html or --png it draws what the workload says of an experiment, and shows that alone.
+    """
     from harness.store.queries import Store, locate
 
     database, text = locate(thing or "@latest", options.database(db))
+    asked = pictures.wanted({"plot": plot, "html": html, "png": png, "force": force}, json=json)
     if follow_it:
         _follow(database, text if thing else None, ui, json)
         return
@@ -59,6 +67,9 @@ def show(
         from harness.report import result_json
 
         options.print_json(result_json.document(experiment))
+    if asked.any:
+        pictures.draw_experiment(asked, experiment, pictures.description_of(experiment, database), shown_path(database))
+    if json or asked.any:
         return
     show_panel(experiment, database)
     if experiment.note:

@@ -10,16 +10,16 @@ import typer
 
 from harness.api import Description
 from harness.cli import complete, layers, options
-from harness.cli.flags import all_settings, with_signature
+from harness.cli.flags import with_signature
 from harness.cli.run import signature, split, start
 from harness.errors import UsageError, did_you_mean
 from harness.execution.plan import share_keys
 from harness.registry import Registry
-from harness.settings import Setting
+from harness.sources import all_settings
 from harness.spec import RunSpec, Source
 
 _MOST_CELLS = 200
-_PER_CELL = ("data_seed", "repeats", "seed")  # belong to the experiment, so that its cells can be compared
+_PER_CELL = ("data_seed", "jobs", "repeats", "seed")  # belong to the experiment, so that its cells can be compared
 
 _OVER = Annotated[
     list[str] | None,
@@ -52,7 +52,14 @@ def make_sweep(registry: Registry) -> Callable[[Description], Callable[..., Any]
             given, flags = split(values, description)
             layers.warn_of_strays(all_settings(description))
             specs = cells(registry, description, over or (), given, flags)
-            start(specs, given, command="sweep", interleave=not in_order, share_keys=share_keys(description, specs))
+            start(
+                description,
+                specs,
+                given,
+                command="sweep",
+                interleave=not in_order,
+                share_keys=share_keys(description, specs),
+            )
 
         sweep.__doc__ = (
             "Repeats of the cells alternate in random order, so that drift of the machine meets all of them alike. "
@@ -69,7 +76,7 @@ def cells(
     registry: Registry, description: Description, over: Sequence[str], given: dict[str, Any], flags: dict[str, Any]
 ) -> list[RunSpec]:
     """One spec per combination, in the order of the values given."""
-    axes = [parse_axis(text, all_settings(description)) for text in over]
+    axes = [parse_axis(text, description) for text in over]
     if not axes:
         raise UsageError("a sweep needs --over KEY=A,B", hint=f"bench sweep {description.name} --over batch=128,512")
     keys = [key for key, _ in axes]
@@ -98,15 +105,16 @@ def cells(
     return specs
 
 
-def parse_axis(text: str, items: Sequence[Setting]) -> tuple[str, list[str]]:
-    """`batch=128,512` as ("batch", ["128", "512"])."""
+def parse_axis(text: str, description: Description) -> tuple[str, list[str]]:
+    """`batch=128,512` as ("batch", ["128", "512"]), under the setting's own name."""
     key, equals, value = text.partition("=")
     key = key.strip().replace("-", "_")
-    known = {item.name: item for item in items}
+    key = description.aliases.get(key, key)
+    known = {item.name: item for item in all_settings(description)}
     if not equals:
         raise UsageError(f"--over {text!r} is not KEY=A,B", hint="write it like --over batch=128,512")
     if key not in known:
-        raise UsageError(f"unknown key {key!r} in --over", hint=did_you_mean(key, known))
+        raise UsageError(f"unknown key {key!r} in --over", hint=did_you_mean(key, [*known, *description.aliases]))
     if key in _PER_CELL:
         raise UsageError(f"--over cannot vary {key}", hint="it holds for the whole experiment")
     lists = get_origin(known[key].base_type) is tuple

@@ -11,7 +11,7 @@ import contextlib
 import importlib.util
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -73,13 +73,13 @@ def why_no_dashboard() -> str | None:
     return None
 
 
-def carry_out(plan: Plan, *, json: bool) -> None:
-    """Launches, watches and reports. Ends in typer.Exit with the experiment's exit code where it is not 0."""
+def carry_out(plan: Plan, *, json: bool, then: Callable[[ExperimentRecord], None] | None = None) -> None:
+    """Launches, watches and reports. Raises Failed, with the experiment's exit code, where it is not 0."""
     from harness.execution.launch import launch
 
     with launch(plan) as attachment:
         last = follow(attachment, plan.face)
-    report(last, Path(plan.database), face=plan.face, json=json)
+    report(last, Path(plan.database), face=plan.face, json=json, then=then)
 
 
 def follow(attachment: Attachment, face: Face) -> Snapshot:
@@ -131,8 +131,19 @@ def _in_dashboard(attachment: Attachment) -> Snapshot:
     return last
 
 
-def report(last: Snapshot, database: Path, *, face: Face, json: bool, more: Mapping[str, object] | None = None) -> None:
-    """The result from the database, on stdout; then the exit code. `more` are further keys of the document."""
+def report(
+    last: Snapshot,
+    database: Path,
+    *,
+    face: Face,
+    json: bool,
+    more: Mapping[str, object] | None = None,
+    then: Callable[[ExperimentRecord], None] | None = None,
+) -> None:
+    """The result from the database, on stdout; then the exit code. `more` are further keys of the document.
+
+    `then` is called with what was recorded, be it whole or not; its own error does not hide the experiment's.
+    """
     if last.forgotten:
         raise Failed(last, last.exit_code or int(ExitCode.USAGE))
     experiment = stored(database, last.experiment_id)
@@ -145,6 +156,13 @@ def report(last: Snapshot, database: Path, *, face: Face, json: bool, more: Mapp
         sys.stdout.write(last.experiment_id + "\n")
     else:
         show_panel(experiment, database, propose=not code)  # an error has a hint of its own
+    try:
+        if then is not None:
+            then(experiment)
+    except BenchError as problem:
+        if not code:
+            raise
+        options.say(f"not drawn: {problem.message}")
     if code:
         raise Failed(last, code)
 

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from typer.main import get_command as command_of
 
 from harness.api import Description
+from harness.cli.help_pages import without_types
 from harness.errors import BenchError, UsageError, did_you_mean
 from harness.registry import Registry
 
@@ -53,7 +54,7 @@ def _command(registry: Registry, name: str, make: Make) -> Any:
         return _broken(name, problem)
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")
     app.command(name=name, help=f"{summary}.\n\n{function.__doc__ or ''}".strip(), short_help=summary)(function)
-    return command_of(app)
+    return without_types(command_of(app))
 
 
 def _broken(name: str, problem: BenchError) -> Any:

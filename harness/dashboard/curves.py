@@ -131,7 +131,7 @@ def _chart(
         if passing and mark in colours:
             continue
         colour = colours.setdefault(mark, len(colours) % SERIES_COLOURS + 1)
-        shown = f"{told} #{repeat}" if not passing else told
+        shown = f"{told} #{repeat + 1}" if not passing else told
         y = tuple(None if value is None else 1 - value for value in series.y) if missed else series.y
         curves.append(Curve(name=shown, cell_id=cell.id, run_id=run_id, repeat=repeat, colour=colour, x=series.x, y=y))
     return Chart(

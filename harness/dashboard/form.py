@@ -10,15 +10,13 @@ nothing of Textual.
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from harness import profiles, settings
+from harness import profiles, settings, sources
 from harness.analysis.words import setting_text
 from harness.api import Description
 from harness.errors import BenchError, UsageError
@@ -26,10 +24,8 @@ from harness.execution.plan import Plan, make_plan
 from harness.profiles import Profile
 from harness.registry import Registry
 from harness.settings import Setting, settings_of
-from harness.spec import RunSettings, RunSpec, Source, resolve
+from harness.spec import RunSettings, RunSpec, resolve
 from harness.store.resolve import check_tag
-
-_VARIABLE = "BENCH_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +87,7 @@ class Form:
     @cached_property
     def items(self) -> tuple[Setting, ...]:
         """The harness's own settings, then the workload's."""
-        return (*settings_of(RunSettings), *settings_of(self.description.config))
+        return sources.all_settings(self.description)
 
     @cached_property
     def profile(self) -> Profile | None:
@@ -147,8 +143,11 @@ class Form:
                 self.registry.device(text)
             except BenchError as problem:
                 return _short(problem)
-        if name in ("data", "init_from") and text and text != "none" and not Path(text).expanduser().exists():
-            return f"{text} does not exist"
+        if name in ("data", "init_from") and text and text != "none":
+            try:
+                sources.check_path(self.description, name, Path(text).expanduser(), what=text)
+            except BenchError as problem:
+                return _short(problem)
         return None
 
     def command(self) -> list[str]:
@@ -189,42 +188,15 @@ class Form:
         )  # fmt: skip
 
     def _resolve(self, typed: Mapping[str, str]) -> RunSpec:
-        flags = {item.name: item.flag for item in self.items}
-        sources = [
-            *(
-                self._here(Source(origin=flags[key], values={key: value}, layer="flags"))
-                for key, value in typed.items()
-            ),
-            *(self._here(source) for source in self._environment()),
-            *(profiles.sources(self.profile, self.description) if self.profile is not None else ()),
-            *profiles.defaults_sources(self.description, self.registry.workload_names()),
-        ]
         spec = resolve(
-            self.description, sources, profile=self.profile_name, label=self.profile_name or self.workload,
+            self.description,
+            sources.laid_out(self.registry, self.description, flags=typed, profile=self.profile),
+            profile=self.profile_name,
+            label=self.profile_name or self.workload,
             plugins=self.registry.plugins,
-        )  # fmt: skip
-        self.registry.device(spec.device)
-        for name in ("data", "init_from", "python"):
-            path: Path | None = getattr(spec.settings, name)
-            if path is not None and not path.exists():
-                raise UsageError(f"{name} = {path} ({spec.origins[name]}) does not exist")
+        )
+        sources.check(self.registry, self.description, spec)
         return spec
-
-    def _environment(self) -> list[Source]:
-        names = [(_VARIABLE + item.name.upper(), item.name) for item in self.items]
-        return [
-            Source(origin=variable, values={name: value}, layer="environment")
-            for variable, name in names
-            if (value := os.environ.get(variable))
-        ]
-
-    def _here(self, source: Source) -> Source:
-        """Relative paths are meant from the working folder; a bare name for `python` is a program on the path."""
-        values = dict(source.values)
-        python = values.get("python")
-        if isinstance(python, str) and python != "none" and "/" not in python:
-            values["python"] = shutil.which(python) or python
-        return replace(source, values=profiles.anchored(values, self.items, Path.cwd()))
 
     def _field(self, item: Setting) -> Field:
         text, origin = "–", "default"

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from harness.analysis.contention import ContentionReading, judge
-from harness.execution.snapshot import Snapshot
+from harness.execution.snapshot import RunView, Snapshot
 
 KEPT = 120  # readings, a minute of them
 _LAMP_READINGS = 6  # three seconds: a shorter look is fooled by processor ticks
@@ -35,8 +35,11 @@ class History:
             kept = self.sources.setdefault(source, deque(maxlen=KEPT))
             if not kept or kept[-1].values != values:
                 kept.append(Reading(snapshot.elapsed_s, values))
-        run = snapshot.run(snapshot.current_run)
-        if run is None or run.progress_done is None or run.elapsed_s is None or run.phase not in ("measure", "warmup"):
+        for run in snapshot.going:
+            self._take_progress(run)
+
+    def _take_progress(self, run: RunView) -> None:
+        if run.progress_done is None or run.elapsed_s is None or run.phase not in ("measure", "warmup"):
             return
         points = self.progress.setdefault(run.id, deque(maxlen=2 * KEPT))
         if not points or points[-1][1] != run.progress_done:

@@ -7,13 +7,14 @@ costs is measured as it happens, over everything that this process does, and the
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 SHORTEST_S = 0.25
 LONGEST_S = 2.0
 UNSEEN_S = 5.0  # while another window has the focus; this one may still be in sight
 BUDGET = 0.012  # seconds of processor time a second: the orchestrator has the rest of the 20 ms that both may take
-_MEMORY = 0.7  # the weight of what pictures cost until now
+_KEPT = 5  # pictures, whose cost counts
 
 
 class Pacer:
@@ -27,7 +28,7 @@ class Pacer:
     ) -> None:
         self._cpu, self._clock = cpu, clock
         self._cpu_then: float | None = None
-        self._cost_s: float | None = None
+        self._costs_s: deque[float] = deque(maxlen=_KEPT)
         self._drawn_at = float("-inf")
         self.unseen = False
 
@@ -36,9 +37,17 @@ class Pacer:
         """Seconds between two pictures now."""
         if self.unseen:
             return UNSEEN_S
-        if self._cost_s is None:
-            return SHORTEST_S
-        return min(LONGEST_S, max(SHORTEST_S, self._cost_s / BUDGET))
+        cost_s = self._cost_s
+        return SHORTEST_S if cost_s is None else min(LONGEST_S, max(SHORTEST_S, cost_s / BUDGET))
+
+    @property
+    def _cost_s(self) -> float | None:
+        """The mean of the newest, without the dearest of them: the first picture of a screen costs as ten others."""
+        costs_s = sorted(self._costs_s)
+        if not costs_s:
+            return None
+        counted = costs_s[:-1] if len(costs_s) > 2 else costs_s
+        return sum(counted) / len(counted)
 
     def due_in(self) -> float:
         """Seconds until the next picture may be drawn; 0 when it is due."""
@@ -48,8 +57,7 @@ class Pacer:
         """A picture goes out now. What was used since the last one is what one costs."""
         now_cpu, now = self._cpu(), self._clock()
         if self._cpu_then is not None:
-            used = now_cpu - self._cpu_then
-            self._cost_s = used if self._cost_s is None else _MEMORY * self._cost_s + (1 - _MEMORY) * used
+            self._costs_s.append(now_cpu - self._cpu_then)
         self._cpu_then, self._drawn_at = now_cpu, now
 
     def forget(self) -> None:

@@ -50,6 +50,7 @@ def recorded_snapshot(store: Store, experiment_id: str) -> Snapshot:
         message=experiment.message,
         exit_code=code if over else None,
         current_run=last.id if last is not None else None,
+        lanes=max((int(run.contention.get("side_by_side", 1)) for run in runs), default=1),
         cells=tuple(_cell(store, cell) for cell in experiment.cells),
         lines=_lines(store.experiment_events(experiment_id)),
         telemetry=_telemetry(store, last),
@@ -67,6 +68,7 @@ def _cell(store: Store, cell: CellRecord) -> CellView:
         device_kind=cell.device_kind,
         repeats=len({run.repeat for run in cell.runs}),
         profile=cell.profile,
+        rate_unit=next((found.unit for run in cell.runs if (found := run.metric("throughput"))), "samples/s"),
         runs=tuple(_run(store, run) for run in cell.runs),
     )
 

@@ -53,7 +53,7 @@ def row(run: RunSummary, metrics: Sequence[str], letter: str) -> Sequence[Cell]:
         (f"{run.workload} {run.mode}", ""),
         (run.device + kind, "warn" if kind else ""),
         (run.label or run.profile or "", "dim"),
-        (str(run.repeat), "dim"),
+        (str(run.repeat + 1), "dim"),
         (status, "warn" if run.contended else status_tone(run.status)),
         *((_value(run, name), "strong" if place == 0 else "") for place, name in enumerate(metrics)),
         (duration(run.wall_s), "dim"),

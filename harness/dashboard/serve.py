@@ -43,6 +43,13 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
+# The keyboard belongs to the terminal from the start: textual-serve's page would wait for a click.
+_FOCUS = """<script>
+const waiting = setInterval(() => {
+  const keyboard = document.querySelector(".xterm-helper-textarea");
+  if (keyboard && document.body.classList.contains("-first-byte")) { clearInterval(waiting); keyboard.focus(); }
+}, 100);
+</script>"""
 _NO_TOKEN = "This address needs the token that `bench dashboard --serve` printed with it.\n"
 _origin: contextvars.ContextVar[str] = contextvars.ContextVar("origin", default="")
 
@@ -195,6 +202,8 @@ def _guard(web: Any, host: str, token: str) -> Any:
         response = await handler(request)
         if not response.prepared:
             response.headers.update(_HEADERS)
+            if request.path == "/" and isinstance(response, web.Response) and response.text:
+                response.text = response.text.replace("</body>", f"{_FOCUS}</body>")
         return response
 
     return guard

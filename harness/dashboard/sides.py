@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import references
+from harness import comparable, references
 from harness.analysis.compare import Comparison, Options, Side, compare
-from harness.analysis.drift import Drift
-from harness.analysis.keys import ParamClass
 from harness.errors import BenchError, NothingCompared
 from harness.ids import short_id
 from harness.registry import Registry
-from harness.settings import settings_of
 from harness.store.browse import Browser, query
 from harness.store.listing import Filters
 from harness.store.queries import Store
@@ -85,9 +82,7 @@ def side_of(path: Path, cell_id: str) -> Side:
     with Store(path, busy_timeout_s=2.0) as store:
         cell = store.cell(cell_id)
         experiment = store.experiment(cell.experiment_id)
-        return Side(
-            name=name_of(experiment, cell), experiment=experiment, cell=cell, drift=_drift(store, experiment, cell)
-        )
+        return comparable.side_of(store, experiment, cell, name=name_of(experiment, cell))
 
 
 def answer(
@@ -113,7 +108,7 @@ def answer(
     kept, more = tuple(beside[:MOST_REFERENCES]), max(0, len(beside) - MOST_REFERENCES)
     if side_b is None:
         return Answer(a=side_a, beside=kept, more_beside=more)
-    options = Options(force=force, param_classes=param_classes(registry, side_a.cell.workload))
+    options = Options(force=force, param_classes=comparable.param_classes(registry, side_a.cell.workload))
     try:
         comparison = compare(side_a, side_b, options)
     except NothingCompared as problem:
@@ -129,15 +124,6 @@ def load_references() -> tuple[ReferenceRecord, ...]:
         return ()
 
 
-def param_classes(registry: Registry, workload: str) -> dict[str, ParamClass]:
-    """Which of a workload's parameters may differ; none is known of a workload that is not installed here."""
-    try:
-        description = registry.workload(workload)
-    except BenchError:
-        return {}
-    return {item.name: item.kind for item in settings_of(description.config)}
-
-
 def _against(side: Side | None, reference: ReferenceRecord) -> Comparison | None:
     if side is None:
         return None
@@ -150,15 +136,3 @@ def _against(side: Side | None, reference: ReferenceRecord) -> Comparison | None
 def name_of(experiment: ExperimentRecord, cell: CellRecord) -> str:
     """How a person knows it: its label, a tag, a profile; else its id."""
     return cell.label or next(iter(experiment.tags), "") or cell.profile or short_id(cell.id)
-
-
-def _drift(store: Store, experiment: ExperimentRecord, cell: CellRecord) -> Drift | None:
-    if experiment.host is None:
-        return None
-    row = store.drift(experiment.host, cell.device, "throughput")
-    if row is None or not isinstance(row.body.get("upper"), int | float):
-        return None
-    return Drift(
-        value=row.value, upper=float(row.body["upper"]), n_experiments=row.n_experiments, measured_at=row.measured_at,
-        method=str(row.body.get("method", "")),
-    )  # fmt: skip

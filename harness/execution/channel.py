@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import socket
 import threading
 import time
@@ -36,6 +37,7 @@ class Channel:
         self.epoch = 0.0
         self.stop_requested = False
         self.skip_requested = False
+        self._cells: queue.SimpleQueue[Mapping[str, Any] | None] = queue.SimpleQueue()
 
     def receive_start(self) -> Mapping[str, Any]:
         """The first line, which says what to run. Starts the command reader."""
@@ -71,6 +73,10 @@ class Channel:
         self.step, self.samples, self.epoch = 0, 0, 0.0
         self.skip_requested = False
 
+    def next_cell(self) -> Mapping[str, Any] | None:
+        """Waits for one more cell; None where the parent has none."""
+        return self._cells.get()
+
     def close(self) -> None:
         """Ends the channel: the parent reads to its end, the command reader leaves quietly."""
         self._closing = True
@@ -84,12 +90,18 @@ class Channel:
     def _read_commands(self) -> None:
         try:
             for line in self._reader:
-                kind = json.loads(line).get("type")
+                message = json.loads(line)
+                kind = message.get("type")
                 if kind == "stop":
                     self.stop_requested = True
+                    self._cells.put(None)
+                elif kind == "cell":
+                    self._cells.put(message["cell"])
+                elif kind == "enough":
+                    self._cells.put(None)
                 elif kind == "skip_cell":
                     self.skip_requested = True
-        except (OSError, ValueError):
+        except (OSError, ValueError, LookupError):
             pass  # a broken channel is the same as a closed one
         if not self._closing:
             self._leave(ORPHANED)

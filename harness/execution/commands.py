@@ -12,11 +12,13 @@ from typing import Any
 from harness import paths
 from harness.api import Device
 from harness.errors import UsageError
+from harness.execution.lanes import Lane
 from harness.execution.orphans import MARK
 from harness.execution.plan import Plan, PlannedRun
 from harness.execution.supervise import RankStart
 from harness.spec import RunSettings, RunSpec
 
+ALONE = Lane()
 WORKER_MODULE = "harness.execution.worker"
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS",
@@ -49,23 +51,36 @@ def cell_starts(
     runs: Sequence[PlannedRun],
     device: Device,
     *,
+    lane: Lane = ALONE,
+    more: bool = False,
     worker: Path | None = None,
 ) -> list[RankStart]:
-    """Every rank of the worker that carries out `runs` one after the other. `worker` replaces the worker's program."""
-    spec = plan.cell(runs[0].cell_id).spec
-    cells = [
-        {
-            "cell": run.cell_id,
-            "run": run.id,
-            "repeat": run.repeat,
-            "spec": plan.cell(run.cell_id).spec.to_json(),
-            "seed": plan.cell(run.cell_id).spec.settings.seed + run.repeat,
-            "output_dir": str(output_dir(plan, run)),
-            "resumes": run.resumes,
-        }
-        for run in runs
-    ]
-    return _starts(plan, spec, device, {"cells": cells}, worker)
+    """Every rank of the worker that carries out `runs` one after the other. With `more` it then waits for another run,
+    or for `ENOUGH`. `worker` replaces the worker's program."""
+    spec = lane.place(plan.cell(runs[0].cell_id).spec)
+    body = {"cells": [_cell(plan, run, lane) for run in runs], "more": more}
+    return _starts(plan, spec, device, body, worker)
+
+
+def next_run(plan: Plan, run: PlannedRun, lane: Lane) -> dict[str, Any]:
+    """The line that gives one more run to a worker."""
+    return {"type": "cell", "cell": _cell(plan, run, lane)}
+
+
+ENOUGH = {"type": "enough"}  # the line that lets a worker go which waits for more
+
+
+def _cell(plan: Plan, run: PlannedRun, lane: Lane) -> dict[str, Any]:
+    spec = plan.cell(run.cell_id).spec
+    return {
+        "cell": run.cell_id,
+        "run": run.id,
+        "repeat": run.repeat,
+        "spec": lane.place(spec).to_json(),
+        "seed": spec.settings.seed + run.repeat,
+        "output_dir": str(output_dir(plan, run)),
+        "resumes": run.resumes,
+    }
 
 
 def ceiling_start(plan: Plan, spec: RunSpec, device: Device, *, worker: Path | None = None) -> RankStart:
@@ -136,8 +151,13 @@ def worker_environment(
 
 
 def own_environment() -> dict[str, str]:
-    """Ours for a child that runs our modules: a checkout is put on the path, since it need not be installed."""
+    """Ours for a child that runs our modules: a checkout is put on the path, since it need not be installed.
+
+    What numba compiles goes into our cache folder, not beside the sources, which may be another user's or read-only.
+    """
     environment = {name: value for name, value in os.environ.items() if name != MARK}
+    if not environment.get("NUMBA_CACHE_DIR"):
+        environment["NUMBA_CACHE_DIR"] = str(paths.cache_dir() / "numba")
     checkout = paths.checkout()
     if checkout is not None:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(checkout), environment.get("PYTHONPATH"))))

@@ -6,6 +6,7 @@ not told how far it is says nothing.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -36,6 +37,15 @@ class Progress:
             return None
         rate = (self.done - self.first_done) / observed
         return max(0.0, (self.total - self.done) / rate - (now - self.at))
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """A run that goes on; `left_s` is None until it is known."""
+
+    cell_id: str
+    elapsed_s: float
+    left_s: float | None
 
 
 @dataclass(slots=True)
@@ -69,32 +79,33 @@ class Estimator:
         later = PHASES[PHASES.index(phase) + 1 :] if phase in PHASES else ()
         return here + sum(_mean_phase(earlier, name) for name in later)
 
-    def experiment_left_s(
-        self,
-        current_cell: str | None,
-        current_elapsed_s: float,
-        current_left_s: float | None,
-        waiting: Iterable[str],
-    ) -> float | None:
-        """The run that is going, and one typical run for each cell id in `waiting`."""
-        if current_cell is not None and current_left_s is None:
-            return None
+    def experiment_left_s(self, going: Sequence[Going], waiting: Iterable[str], lanes: int = 1) -> float | None:
+        """The runs that are going, and one typical run for each cell id in `waiting`, begun as lanes become free."""
         walls = {cell: fmean(run.wall_s for run in runs) for cell, runs in self._finished.items()}
-        if current_cell is not None and current_left_s is not None:
-            walls.setdefault(current_cell, current_elapsed_s + current_left_s)
+        for run in going:
+            if run.left_s is not None:
+                walls.setdefault(run.cell_id, run.elapsed_s + run.left_s)
         ahead = list(waiting)
-        cells = set(ahead) | set(walls)
-        unseen = set(ahead) - set(walls)
+        cells = {*ahead, *walls, *(run.cell_id for run in going)}
+        unseen = cells - set(walls)
         if unseen and len(walls) < _FEWEST_CELLS_SEEN * len(cells):
             return None
         typical = fmean(walls.values()) if walls else None
-        total = current_left_s or 0.0
+        free = [0.0] * lanes
+        for run in going:
+            left = run.left_s
+            if left is None:
+                wall = walls.get(run.cell_id, typical)
+                if wall is None:
+                    return None
+                left = max(0.0, wall - run.elapsed_s)
+            heapq.heapreplace(free, free[0] + left)
         for cell in ahead:
             wall = walls.get(cell, typical)
             if wall is None:
                 return None
-            total += wall
-        return total
+            heapq.heapreplace(free, free[0] + wall)
+        return max(free)
 
 
 def _mean_phase(runs: Sequence[_Finished], phase: str) -> float:

@@ -1,6 +1,7 @@
-"""An experiment on its way: the queue of runs, the worker of the moment, the faces' commands, and the end.
+"""An experiment on its way: the queue of runs, the workers of the moment, the faces' commands, and the end.
 
-waiting for the machine -> its limits, where they are not known -> one worker after the other -> the verdict
+waiting for the machine -> its limits, where they are not known -> a worker in each lane while there are runs -> the
+verdict. There is one lane, unless runs go on side by side (`--jobs`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 
 from harness.errors import BenchError, UsageError
 from harness.execution import commands
-from harness.execution.eta import Estimator
+from harness.execution.eta import Estimator, Going
+from harness.execution.lanes import Lane
 from harness.execution.locks import FileLock
 from harness.execution.plan import PlannedCell, PlannedRun
 from harness.execution.record import Recorder
@@ -45,13 +47,16 @@ class Experiment:
         self._next_index = setup.order_start + len(self._plan.order)
         self._outcomes: list[tuple[tuple[str, int], Outcome]] = []
         self._estimator = Estimator()
-        self._group: WorkerGroup | None = None
-        self._session: Session | None = None
+        self._limits_group: WorkerGroup | None = None  # measures the machine's limits
+        self._sessions: dict[int, Session] = {}  # by lane
+        self._tasks: set[asyncio.Task[None]] = set()
         devices = [cell.spec.device for cell in self._plan.cells]
         pythons = {cell.spec.device: commands.given_python(cell.spec.settings) for cell in self._plan.cells}
         self._watch = Watch(devices, self._worker_pids, self._own_pids, pythons)
-        self._tools = Tools(setup=setup, view=view, recorder=recorder, watch=self._watch, finished=self._run_finished)
-        self._stopped = self._finishing = False
+        self._tools = Tools(
+            setup=setup, view=view, recorder=recorder, watch=self._watch, finished=self._run_finished, more=self._more
+        )
+        self._stopped = self._finishing = self._closed = False
         self._fatal: Outcome | None = None
         self._storage: str | None = None
         self.say = self._tools.say
@@ -71,19 +76,30 @@ class Experiment:
                     self.say("telemetry", "info", notice)
                 telemetry = asyncio.create_task(self._telemetry())
                 await self._measure_ceilings()
-                while self._queue and not self._over:
-                    await self._run_worker()
+                await self._run_workers()
         finally:
+            self._closed = True
             if telemetry is not None:
                 telemetry.cancel()
-            if self._group is not None:
-                self._group.kill_now()
+            for group in self._groups():
+                group.kill_now()
             self._watch.close()
         return self._end()
 
     @property
     def _over(self) -> bool:
-        return self._stopped or self._finishing or self._fatal is not None or self._storage is not None
+        """No further run begins."""
+        ending = self._stopped or self._finishing or self._closed
+        return ending or self._fatal is not None or self._storage is not None
+
+    def _groups(self) -> list[WorkerGroup]:
+        limits = [self._limits_group] if self._limits_group is not None else []
+        return [*limits, *(session.group for session in self._sessions.values())]
+
+    def _going(self) -> list[tuple[Session, RunInProgress]]:
+        """The runs that go on, the one that began first in front."""
+        found = [(session, session.current) for session in self._sessions.values() if session.current is not None]
+        return sorted(found, key=lambda pair: pair[1].started)
 
     async def handle(self, request: Mapping[str, Any]) -> str:
         """Carries out a face's command; UsageError where it makes no sense now."""
@@ -95,7 +111,7 @@ class Experiment:
         if command == "kill":
             return self.kill()
         if command == "skip":
-            return self._skip(request.get("scope", "run"))
+            return self._skip(request.get("scope", "run"), request.get("run"))
         if command == "retry":
             return self._retry(request.get("run"))
         raise UsageError(f"unknown command {command!r}", hint="commands: stop, finish, kill, skip, retry, detach")
@@ -106,41 +122,54 @@ class Experiment:
             self._stopped = True
             self._view.set_state("stopping")
             self.say("command", "info", "stopping after the window")
-            if self._session is not None:
-                self._session.stop()
-            elif self._group is not None:
-                self._group.kill()
+            for session in self._sessions.values():
+                session.stop()
+            if self._limits_group is not None:
+                self._limits_group.kill()
         return "stopping after the window; `kill` ends it at once"
 
     def finish(self) -> str:
-        """Lets the run that is going on end well, then ends the experiment."""
-        current = self._session.current if self._session is not None else None
-        if current is None or self._session is None:
+        """Lets the runs that are going on end well, then ends the experiment."""
+        last = [current.run for _, current in self._going()]
+        last += [session.waiting for session in self._sessions.values() if session.waiting is not None]
+        if not last:
             return self.stop()
+        one = len(last) == 1
         if not self._over:
             self._finishing = True
             self._view.set_state("stopping")
-            self.say("command", "info", "stopping after this run", current.run.id)
-            self._session.finish()
-        return f"run {short_id(current.run.id)} is the last one; `stop` ends it after its window"
+            text = "stopping after this run" if one else f"stopping after these {len(last)} runs"
+            self.say("command", "info", text, last[0].id if one else None)
+        named = " and ".join(short_id(run.id) for run in last)
+        if one:
+            return f"run {named} is the last one; `stop` ends it after its window"
+        return f"runs {named} are the last ones; `stop` ends them after their windows"
 
     def kill(self) -> str:
-        """Ends the worker now."""
+        """Ends the workers now."""
         self.stop()
         self.say("command", "warning", "killing the worker")
-        if self._session is not None:
-            self._session.end(Outcome("interrupted", "killed by the person"))
-        return "the worker is being killed"
+        for session in self._sessions.values():
+            session.end(Outcome("interrupted", "killed by the person"))
+        return "the worker is being killed" if len(self._sessions) < 2 else "the workers are being killed"
 
-    def _skip(self, scope: Any) -> str:
-        current = self._session.current if self._session is not None else None
-        if current is None or self._session is None:
-            raise UsageError("no run is going on that could be skipped")
+    def _skip(self, scope: Any, wanted: Any) -> str:
+        """Skips the run that was named, else the one that began first."""
         if scope not in ("run", "cell"):
             raise UsageError(f"scope = {scope!r} is neither run nor cell")
+        going = self._going()
+        if not going:
+            raise UsageError("no run is going on that could be skipped")
+        found = next((pair for pair in going if wanted in (None, pair[1].run.id)), None)
+        if found is None:
+            raise UsageError(f"run {wanted!r} is not going on, so it cannot be skipped")
+        session, current = found
+        skipped = [session]
         if scope == "cell":
             self._drop(lambda run: run.cell_id == current.cell.id, "its cell was skipped by the person")
-        self._session.skip()
+            skipped = [one for one, other in going if other.cell.id == current.cell.id]
+        for one in skipped:
+            one.skip()
         text = f"skipping run {short_id(current.run.id)}" + (" and its cell" if scope == "cell" else "")
         self.say("command", "info", text, current.run.id)
         return text
@@ -159,6 +188,7 @@ class Experiment:
         self._next_index += 1
         self._view.add_run(run)
         self._queue.append(run)
+        self._fill_lanes()
         text = f"run {short_id(found.id)} will be tried again as {short_id(run.id)}"
         self.say("command", "info", text, run.id)
         return text
@@ -168,10 +198,10 @@ class Experiment:
         self._view.line("error" if final else "warning", problem.message)
         if final and self._storage is None:
             self._storage = problem.message
-            if self._session is not None:
-                self._session.end(Outcome("failed", f"results could not be written: {problem.message}"))
-            elif self._group is not None:
-                self._group.kill()
+            for session in self._sessions.values():
+                session.end(Outcome("failed", f"results could not be written: {problem.message}"))
+            if self._limits_group is not None:
+                self._limits_group.kill()
 
     async def _machine_is_ours(self) -> bool:
         """Waits for the measurement lock; False where the experiment was stopped meanwhile."""
@@ -190,6 +220,8 @@ class Experiment:
 
     async def _measure_ceilings(self) -> None:
         machine = self._setup.machine
+        if self._setup.lanes > 1:
+            return  # what is not timed is not held against them
         for cell in self._plan.cells:
             device = self._setup.devices[cell.spec.device]
             if self._over or machine.knows(cell.spec) or getattr(device, "foreign", False):  # the last have none
@@ -197,7 +229,7 @@ class Experiment:
             self._view.set_state("running", waiting_for="the machine's limits, which are measured once")
             start = commands.ceiling_start(self._plan, cell.spec, device, worker=self._setup.worker)
             rows, problem = await machine.measure(cell.spec, start, self._adopt, self._own_pids)
-            self._group = None
+            self._limits_group = None
             self._recorder.ceilings(rows)
             if problem is not None and not self._over:
                 self.say("ceilings", "info", f"the limits of {cell.spec.device} on this machine are unknown: {problem}")
@@ -205,25 +237,46 @@ class Experiment:
             self._view.set_state("running")
 
     def _adopt(self, group: WorkerGroup) -> None:
-        self._group = group
+        self._limits_group = group
 
-    async def _run_worker(self) -> None:
-        """One worker; runs that it did not come to go back to the head of the queue."""
-        session = Session(self._next_runs(), self._tools)
-        self._session, self._group = session, session.group
+    async def _run_workers(self) -> None:
+        """Keeps the lanes busy until nothing is left."""
+        self._fill_lanes()
         try:
-            await session.carry_out()
+            while self._tasks:
+                done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+                self._tasks -= done
+                for task in done:
+                    task.result()
+                self._fill_lanes()
         finally:
-            self._queue.extendleft(reversed(session.waiting))
-            self._session = self._group = None
+            for task in self._tasks:
+                task.cancel()
 
-    def _next_runs(self) -> list[PlannedRun]:
-        """The next run, and those behind it that may share its worker."""
-        runs = [self._queue.popleft()]
-        first = self._plan.cell(runs[0].cell_id)
-        while self._queue and _may_share(first, runs, self._plan.cell(self._queue[0].cell_id), self._queue[0]):
-            runs.append(self._queue.popleft())
-        return runs
+    def _fill_lanes(self) -> None:
+        """A worker in every lane that is free, as long as there are runs."""
+        for number in range(self._setup.lanes):
+            if self._queue and not self._over and number not in self._sessions:
+                lane = Lane(number=number, count=self._setup.lanes, cores=self._setup.cores)
+                session = self._sessions[number] = Session(self._queue.popleft(), self._tools, lane)
+                self._tasks.add(asyncio.create_task(self._carry_out(number, session)))
+
+    async def _carry_out(self, number: int, session: Session) -> None:
+        """One worker; a run that it did not come to goes back to the head of the queue."""
+        await session.carry_out()
+        del self._sessions[number]
+        if session.waiting is not None:
+            self._queue.appendleft(session.waiting)
+
+    def _more(self, carried: Sequence[PlannedRun]) -> PlannedRun | None:
+        """The next run for a worker that has carried out those. Alone, a worker keeps to the order of the plan; side
+        by side, each goes on with what it has set up."""
+        ahead = list(self._queue) if not self._over else []
+        for run in ahead if self._setup.lanes > 1 else ahead[:1]:
+            if _may_share(self._plan.cell(carried[0].cell_id), carried, self._plan.cell(run.cell_id), run):
+                self._queue.remove(run)
+                return run
+        return None
 
     def _run_finished(self, run: RunInProgress, outcome: Outcome) -> None:
         self._outcomes.append(((run.run.cell_id, run.run.repeat), outcome))
@@ -233,9 +286,9 @@ class Experiment:
             self._give_up(run.cell, outcome)
 
     def _give_up(self, cell: PlannedCell, outcome: Outcome) -> None:
-        """What hit this run would hit all repeats of its cell; the other cells of a sweep go on."""
+        """What hit this run would hit all repeats of its cell; other cells go on, unless they are compared with it."""
         reason = f"not tried: {outcome.reason}"
-        if self._plan.command == "sweep":
+        if self._plan.command == "sweep" or (self._plan.command == "run" and len(self._plan.cells) > 1):
             self._drop(lambda run: run.cell_id == cell.id, reason)
         else:
             self._fatal = outcome
@@ -260,19 +313,15 @@ class Experiment:
     def tick(self) -> None:
         """Limits and estimates, before faces are told."""
         now = time.monotonic()
-        session = self._session
-        current = session.current if session is not None else None
-        if session is not None:
+        for session in list(self._sessions.values()):
             session.tick(now)
-        left = None
-        if current is not None:
+        going: list[Going] = []
+        for _, current in self._going():
             left = self._view.runs[current.run.id].eta_s = current.eta_s(self._estimator, now)
-        self._view.eta_s = self._estimator.experiment_left_s(
-            current.cell.id if current else None,
-            now - current.started if current else 0.0,
-            left,
-            [run.cell_id for run in (*(session.waiting if session else ()), *self._queue)],
-        )
+            going.append(Going(current.cell.id, now - current.started, left))
+        given = [session.waiting for session in self._sessions.values() if session.waiting is not None]
+        ahead = [run.cell_id for run in (*given, *self._queue)]
+        self._view.eta_s = self._estimator.experiment_left_s(going, ahead, self._setup.lanes)
 
     async def _telemetry(self) -> None:
         try:
@@ -283,18 +332,28 @@ class Experiment:
             self.say("telemetry", "warning", f"telemetry has stopped: {type(problem).__name__}: {problem}")
 
     async def _sample(self) -> None:
-        current = self._session.current if self._session is not None else None
-        self._view.touch(current.run.id if current else None)  # its time passes, whatever it says
-        for source, values, shown in await self._watch.sample(current.meters if current else None):
+        going = [current for _, current in self._going()]
+        for current in going:
+            self._view.touch(current.run.id)  # its time passes, whatever it says
+        self._view.touch()
+        alone = going[0] if len(going) == 1 and self._setup.lanes == 1 else None
+        for source, values, shown in await self._watch.sample(alone.meters if alone else None):
             self._view.telemetry(source, shown)
-            if current is not None and self._session is not None and current is self._session.current:
-                self._recorder.telemetry(current.run.id, time.monotonic() - current.started, source, values)
+            for _, current in self._going():
+                if current in going:
+                    t_s = time.monotonic() - current.started
+                    self._recorder.telemetry(current.run.id, t_s, source, values if alone else _machines(values))
 
     def _worker_pids(self) -> list[int]:
-        return self._group.pids if self._group is not None else []
+        return [pid for group in self._groups() for pid in group.pids]
 
     def _own_pids(self) -> list[int]:
         return [os.getpid(), *self.face_pids]
+
+
+def _machines(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Readings without those of the workers: of several, they are nobody's own."""
+    return {name: None if name.startswith("worker_") else value for name, value in values.items()}
 
 
 def _may_share(first: PlannedCell, runs: Sequence[PlannedRun], cell: PlannedCell, run: PlannedRun) -> bool:

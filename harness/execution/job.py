@@ -14,10 +14,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Literal
 
 from harness import paths, settings
-from harness.api import Answer
+from harness.api import Answer, Figure, Line
 from harness.errors import BenchError, ExitCode, RunFailed
 from harness.execution import wire
 from harness.execution.commands import own_environment
@@ -58,7 +59,14 @@ def run_job(
                 elif told["type"] == "failed":
                     raise wire.error_of(told)
                 elif told["type"] == "answer":
-                    answer = Answer(lines=told["lines"], value=told["value"])
+                    answer = Answer(
+                        lines=told["lines"],
+                        value=told["value"],
+                        figures=[
+                            Figure(**{**one, "lines": [Line(**line) for line in one["lines"]]})
+                            for one in told["figures"]
+                        ],
+                    )
         process.wait()
     finally:
         if process.poll() is None:
@@ -104,8 +112,9 @@ def main() -> int:
         found = Registry().command_group(request["group"])
         command = next(one for one in found.commands if one.name == request["command"])
         config: Any = settings.build(command.config, "", request["values"], where=f"bench {found.name} {command.name}")
-        answer: Answer = load(command.work, f"bench {found.name} {command.name}")(config, job)
-        job.send("answer", lines=list(answer.lines), value=dict(answer.value))
+        answer: Answer = load(command.work, f"bench {found.name} {command.name}", install=found.install)(config, job)
+        figures = [asdict(figure) for figure in answer.figures]
+        job.send("answer", lines=list(answer.lines), value=dict(answer.value), figures=figures)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BenchError as problem:

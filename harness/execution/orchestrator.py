@@ -107,7 +107,12 @@ class _House:
         self._loop = asyncio.get_running_loop()
         self._writer = ResultWriter(self._plan.database, on_error=self._writer_error, patience_s=_START_PATIENCE_S)
         self._recorder = Recorder(self._writer, self._plan)
-        self._view = LiveView(self._plan, self._created_at)
+        self._view = LiveView(
+            self._plan,
+            self._created_at,
+            {cell: metrics["throughput"].unit for cell, metrics in setup.declared.items()},
+            setup.lanes,
+        )
         measurement = FileLock(paths.measurement_lock(), mode=0o666)
         self._measurement = measurement
         self._experiment = Experiment(setup, self._view, self._recorder, measurement)
@@ -178,6 +183,11 @@ class _House:
                 status=ending.status, message=ending.message, ended_at=utc_now(), exit_code=int(ending.exit_code)
             )
         kept = await asyncio.to_thread(self._writer.flush, _FLUSH_S)
+        if not kept and ending.exit_code == ExitCode.OK:  # all went well but the writing, whose failure came last
+            told = (
+                self._writer.error.message if self._writer.error else f"{self._plan.database} was not written in time"
+            )
+            ending = Ending("failed", ExitCode.RUN_FAILED, told)
         await asyncio.to_thread(self._writer.close)
         if forgotten and not self._plan.resumed:
             await asyncio.to_thread(self._forget)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.api import Description
+from harness.errors import UsageError
 from harness.ids import new_id
 from harness.spec import RunSpec, config_of
 
@@ -55,6 +56,11 @@ class Plan:
     tags: tuple[str, ...] = ()
     note: str | None = None
     resumed: bool = False
+
+    @property
+    def jobs(self) -> int:
+        """How many runs were asked to go on side by side."""
+        return self.cells[0].spec.settings.jobs if self.cells else 1
 
     def cell(self, cell_id: str) -> PlannedCell:
         return next(cell for cell in self.cells if cell.id == cell_id)
@@ -108,7 +114,18 @@ def make_plan(
     tags: Sequence[str] = (),
     note: str | None = None,
 ) -> Plan:
-    """A new plan. Interleaved, each round runs repeat k of every cell once, in an order drawn anew per round."""
+    """A new plan. Interleaved, each round runs repeat k of every cell once, in an order drawn anew per round.
+
+    UsageError where the cells differ in `jobs`, which is the whole experiment's, or were to be compared in turns.
+    """
+    jobs = sorted({spec.settings.jobs for spec in specs})
+    if len(jobs) > 1:
+        raise UsageError(f"jobs holds for the whole experiment, and its cells have {jobs[0]} and {jobs[-1]}")
+    if jobs[-1] > 1 and command in ("ab", "calibrate"):
+        raise UsageError(
+            f"jobs = {jobs[-1]}: bench {command} runs one after the other, since it compares times",
+            hint="leave jobs at 1; bench run or sweep with --jobs, then bench compare, compares what is exact",
+        )
     keys = share_keys or [None] * len(specs)
     cells = tuple(
         PlannedCell(id=new_id(), index=index, spec=spec, share_key=key)

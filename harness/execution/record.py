@@ -162,12 +162,15 @@ class Recorder:
         loss: float | None,
         so_far: int,
         labels: Mapping[str, str],
+        timed: bool = True,
+        rate_unit: str = "samples/s",
     ) -> None:
-        """One window of one rank; `so_far` are the samples of the run until its end."""
+        """One window of one rank; `so_far` are the samples of the run until its end. Not `timed`: its loss alone."""
         told = {**labels, "phase": phase}
         rate = samples / seconds if seconds > 0 else None
-        self.series(run_id, "throughput", "seconds", "samples/s", (at_s,), (rate,), told)
-        self.series(run_id, "window_s", "seconds", "s", (at_s,), (seconds,), told)
+        if timed:
+            self.series(run_id, "throughput", "seconds", rate_unit, (at_s,), (rate,), told)
+            self.series(run_id, "window_s", "seconds", "s", (at_s,), (seconds,), told)
         if loss is not None:
             self.series(run_id, "loss", "samples", "", (float(so_far),), (loss,), labels)
 

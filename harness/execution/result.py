@@ -18,7 +18,7 @@ def conclude(run: RunInProgress, outcome: Outcome, machine: Machine, *, alone: b
 
     `alone`: no other measurement ran beside it, and one process ran the whole of it.
     """
-    load: Load | None = None
+    load = _side_by_side(run.beside) if run.beside else None
     energy_j = utilization = None
     if run.meters is not None:
         run.meters.end()
@@ -29,7 +29,8 @@ def conclude(run: RunInProgress, outcome: Outcome, machine: Machine, *, alone: b
         run_id, run.declared, alone=alone, energy_j=energy_j, accelerator_utilization=utilization
     ):
         run.record(row)
-    _record_roofline(run, machine)
+    if not run.beside:
+        _record_roofline(run, machine)
     for artifact in run.artifacts:
         run.recorder.artifact(hashed(artifact))
     wall_s = time.monotonic() - run.started
@@ -54,6 +55,12 @@ def conclude(run: RunInProgress, outcome: Outcome, machine: Machine, *, alone: b
         throughput=run.tally.throughput() if alone else None,
     )
     _tell(run, outcome, load)
+
+
+def _side_by_side(beside: int) -> Load:
+    """Instead of a verdict on the machine: what disturbed this run was the experiment itself."""
+    reason = f"runs went on side by side, {beside + 1} at a time (--jobs), so nothing was timed"
+    return Load(None, reason, {"side_by_side": beside + 1})
 
 
 def _record_roofline(run: RunInProgress, machine: Machine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from harness.execution.events import Event
 from harness.execution.plan import PlannedCell, PlannedRun
 from harness.execution.record import Recorder
 from harness.execution.snapshot import MetricView
-from harness.execution.summary import RunTally, metric_of_event
+from harness.execution.summary import RunTally, is_rate, is_timing, metric_of_event
 from harness.execution.view import LiveView
 from harness.execution.watch import Meters
 from harness.store.rows import ArtifactRow, MetricRow, utc_now
@@ -31,7 +31,10 @@ class _Phase:
 
 
 class RunInProgress:
-    """Hears the events of one run. `meters` is None where the machine is not watched."""
+    """Hears the events of one run. `meters` is None where the machine is not watched.
+
+    `beside`: how many other runs may go on at the same time. Then no time of it is a measurement, and none is kept.
+    """
 
     def __init__(
         self,
@@ -43,8 +46,9 @@ class RunInProgress:
         meters: Meters | None,
         declared: Mapping[str, MetricSpec],
         log_path: Path,
+        beside: int = 0,
     ) -> None:
-        self.run, self.cell = run, cell
+        self.run, self.cell, self.beside = run, cell, beside
         self.tally = RunTally.of(cell.spec.settings.ranks)
         self.error: Mapping[str, Any] | None = None
         self.over = [False] * cell.spec.settings.ranks  # which ranks are through with this cell
@@ -65,7 +69,6 @@ class RunInProgress:
         started_at = utc_now()
         recorder.run(run.id, status="running", started_at=started_at, log_path=str(log_path))
         view.update(run.id, status="running", started_at=started_at, started=self.started)
-        view.current_run = run.id
 
     @property
     def phase(self) -> str | None:
@@ -98,6 +101,8 @@ class RunInProgress:
 
     def record(self, row: MetricRow) -> None:
         """A metric, for the database and the faces."""
+        if self.beside and is_timing(row):
+            row = replace(row, value=None)
         self.recorder.metric(row)
         self.view.metric(
             self.run.id,
@@ -171,7 +176,12 @@ class RunInProgress:
             loss=_float(event.get("loss")),
             so_far=_total(event),
             labels={"rank": str(rank)} if ranks > 1 else {},
+            rate_unit=self.declared["throughput"].unit,
+            timed=not self.beside,
         )
+        if self.beside:
+            self._infer_progress(event)
+            return
         parts = self._windows.setdefault((event["phase"], event["index"]), [])
         parts.append(event)
         if len(parts) < ranks:
@@ -188,13 +198,18 @@ class RunInProgress:
             sum(_total(part) for part in parts),
         )
         self.view.update(self.run.id, throughput=self.tally.throughput_so_far())
-        if not self._told_progress and event["phase"] == "measure" and self.phase == "measure":
-            self._infer_progress(event)
+        self._infer_progress(event)
 
     def _infer_progress(self, event: Event) -> None:
-        """How far the measure phase is by its own stop conditions: the nearest of them."""
+        """How far the measure phase is by the nearest of its stop conditions; a pass also ends with its work."""
+        if self._told_progress or event["phase"] != "measure" or self.phase != "measure":
+            return
         settings = self.cell.spec.settings
+        all_samples = None
+        if self.cell.spec.mode_kind == "pass" and event.epoch > 0:
+            all_samples = round(event.samples / event.epoch)
         conditions = (
+            (float(event.samples), all_samples, self.declared["throughput"].unit.removesuffix("/s")),
             (self.tally.ranks[0].window_seconds, settings.seconds, "s"),
             (float(event.step - self._measure_step), settings.steps, "steps"),
             (float(event.samples), settings.samples, "samples"),
@@ -227,6 +242,8 @@ class RunInProgress:
 
     def _hear_series(self, rank: int, event: Event) -> None:
         x, y = event["x"], event["y"]
+        if self.beside and is_rate(str(event.get("unit") or "")):
+            return
         if rank != 0 or len(x) != len(y) or not all(isinstance(place, int | float) for place in x):
             return
         labels = event.get("labels")

@@ -1,4 +1,4 @@
-"""One worker from its start to its end: whose events these are, how each run ended, and when it must be killed."""
+"""One worker from its start to its end: which runs it gets, how each of them ended, and when it must be killed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from harness.execution import commands
 from harness.execution.events import Event, Garbage
+from harness.execution.lanes import Lane
 from harness.execution.limits import Limits
 from harness.execution.oom import oom_kills
 from harness.execution.plan import PlannedRun
@@ -28,13 +29,18 @@ Level = Literal["info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What every session of an experiment uses. `finished` hears how each run ended."""
+    """What every session of an experiment uses.
+
+    `finished` hears how each run ended; `more` gives the next run that a worker may carry out which has carried out
+    those, or None.
+    """
 
     setup: Setup
     view: LiveView
     recorder: Recorder
     watch: Watch
     finished: Callable[[RunInProgress, Outcome], None]
+    more: Callable[[Sequence[PlannedRun]], PlannedRun | None]
 
     def say(self, kind: str, level: Level, text: str, run_id: str | None = None) -> None:
         """A line for people, now and later."""
@@ -43,32 +49,38 @@ class Tools:
 
 
 class Session:
-    """Runs one worker; hears its channel (`supervise.Listener`). `runs` are done one after the other."""
+    """Runs one worker in a lane; hears its channel (`supervise.Listener`).
 
-    def __init__(self, runs: Sequence[PlannedRun], tools: Tools) -> None:
+    It begins with `first`; where its cell may share a worker, it is given one run after the other while there are any.
+    """
+
+    def __init__(self, first: PlannedRun, tools: Tools, lane: Lane) -> None:
         plan, setup = tools.setup.plan, tools.setup
-        spec = plan.cell(runs[0].cell_id).spec
-        self.waiting = list(runs)
+        cell = plan.cell(first.cell_id)
+        self.waiting: PlannedRun | None = first  # given to the worker, which has not begun it
         self.current: RunInProgress | None = None
         self._tools = tools
-        self._log_path = commands.output_dir(plan, runs[0]) / "log.txt"
-        self._starts = commands.cell_starts(plan, runs, setup.devices[spec.device], worker=setup.worker)
+        self._lane = lane
+        self._shares = cell.share_key is not None and first.resumes is None
+        self._log_path = commands.output_dir(plan, first) / "log.txt"
+        device = setup.devices[cell.spec.device]
+        self._starts = commands.cell_starts(plan, [first], device, lane=lane, more=self._shares, worker=setup.worker)
         self.group = WorkerGroup(self._starts, self._log_path, self)
         self._limits = Limits()
         self._environment: dict[str, Any] = {}  # what the worker said of itself
         self._processes: dict[int, str] = {}  # rank: row id
-        self._carried: list[str] = []  # the runs that this worker began
+        self._carried: list[PlannedRun] = []  # what this worker began
         self._ended_by: Outcome | None = None  # why we ended the worker ourselves
         self._garbage = 0
-        self._finishing = False
         self._skip_at: float | None = None
         self._stop_at: float | None = None
 
     async def carry_out(self) -> None:
-        """Until the worker is gone. What is left in `waiting` was not begun."""
+        """Until the worker is gone. A run that is left in `waiting` was not begun."""
         kills = oom_kills()
         self._limits.begin(len(self._starts))
-        self._begin(self.waiting.pop(0))
+        assert self.waiting is not None
+        self._begin(self.waiting)
         try:
             await self.group.start()
         except OSError as problem:
@@ -90,10 +102,6 @@ class Session:
         self._stop_at = self._stop_at or time.monotonic()
         self.group.send({"type": "stop"})
 
-    def finish(self) -> None:
-        """The current run is the last one: a worker that carries several leaves behind it."""
-        self._finishing = True
-
     def skip(self) -> None:
         """Asks the worker to leave the current run."""
         self._skip_at = self._skip_at or time.monotonic()
@@ -106,12 +114,13 @@ class Session:
 
     def tick(self, now: float) -> None:
         """Looks at the limits; four times a second."""
-        if self.current is None or self._ended_by is not None:
+        current = self.current
+        if self._ended_by is not None or (current is None and self.waiting is None):
             return
-        passed = self._limits.passed(now, self.current.phase)
+        passed = self._limits.passed(now, current.phase if current is not None else None)
         if passed is not None:
             self.end(Outcome("timeout", passed, f"its log is {self._log_path}"))
-        elif self._skip_at is not None and now - self._skip_at > self._skip_patience_s(self.current):
+        elif current is not None and self._skip_at is not None and now - self._skip_at > self._skip_patience_s(current):
             self.end(Outcome("skipped", "skipped by the person; the worker did not react and was killed"))
 
     def _skip_patience_s(self, current: RunInProgress) -> float:
@@ -145,25 +154,39 @@ class Session:
     def _begin(self, run: PlannedRun) -> None:
         tools = self._tools
         cell = tools.setup.plan.cell(run.cell_id)
-        self._carried.append(run.id)
+        self.waiting = None
+        self._carried.append(run)
         self._limits.run_begins(cell.spec.settings)
         self.current = RunInProgress(
             run,
             cell,
             view=tools.view,
             recorder=tools.recorder,
-            meters=tools.watch.meters(cell.spec.settings),
+            meters=tools.watch.meters(cell.spec.settings) if self._lane.count == 1 else None,
             declared=tools.setup.declared[cell.id],
             log_path=self._log_path,
+            beside=self._lane.count - 1,
         )
         if self._environment:
             self._know_environment()
 
     def _cell_begins(self, run_id: str) -> None:
-        found = next((run for run in self.waiting if run.id == run_id), None)
-        if found is not None and self.current is None:
-            self.waiting.remove(found)
-            self._begin(found)
+        if self.waiting is not None and self.waiting.id == run_id and self.current is None:
+            self._begin(self.waiting)
+
+    def _give_next(self) -> None:
+        """One more run for a worker that waits for it, or word that there is none."""
+        if not self._shares:
+            return
+        leaving = self._stop_at is not None or self._ended_by is not None
+        run = None if leaving else self._tools.more(self._carried)
+        if run is None:
+            self.group.send(commands.ENOUGH)
+            return
+        plan = self._tools.setup.plan
+        self.waiting = run
+        self._limits.run_begins(plan.cell(run.cell_id).spec.settings)
+        self.group.send(commands.next_run(plan, run, self._lane))
 
     def _cell_over(self, current: RunInProgress) -> None:
         """Every rank is through with the current run; the worker goes on, to the next one or to its end."""
@@ -178,8 +201,7 @@ class Session:
         else:
             self._finish(OK)
         self._skip_at = None
-        if self._finishing and self.waiting:
-            self.stop()
+        self._give_next()
 
     def _outcome(self, ends: Sequence[RankEnd], kills: int | None) -> Outcome:
         """How the current run ended, now that its worker is gone."""
@@ -193,10 +215,8 @@ class Session:
         current, tools = self.current, self._tools
         assert current is not None
         self.current = None
-        conclude(
-            current, outcome, tools.setup.machine, alone=not tools.setup.plan.share and current.run.resumes is None
-        )
-        tools.view.current_run = None
+        alone = not tools.setup.plan.share and current.run.resumes is None and not current.beside
+        conclude(current, outcome, tools.setup.machine, alone=alone)
         tools.finished(current, outcome)
 
     def _hello(self, rank: int, event: Event) -> None:
@@ -219,8 +239,8 @@ class Session:
         for end in ends:
             if end.rank in self._processes:
                 self._tools.recorder.process_ended(self._processes[end.rank], end.exit_code, end.signal)
-            for run_id in self._carried if end.rank == 0 else ():
-                self._tools.recorder.run(run_id, exit_code=end.exit_code)
+            for run in self._carried if end.rank == 0 else ():
+                self._tools.recorder.run(run.id, exit_code=end.exit_code)
             if end.signal is not None and end.said_done and self._ended_by is None and self.current is None:
                 how = "had to be killed" if end.lingered else f"ended with {signal_name(end.signal)}"
                 self._tools.say("exit", "warning", f"the worker {how} after its work was done")

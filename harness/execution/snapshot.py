@@ -77,7 +77,7 @@ class RunView:
     progress_total: float | None = None
     progress_unit: str = ""
     eta_s: float | None = None
-    throughput: float | None = None  # samples/s of the measure phase so far
+    throughput: float | None = None  # samples a second of the measure phase so far
     contended: bool | None = None
     reason: str | None = None
     windows: tuple[WindowView, ...] = ()
@@ -95,7 +95,13 @@ class CellView:
     device_kind: str | None = None
     repeats: int = 1
     profile: str | None = None
+    rate_unit: str = "samples/s"  # of throughput: what the mode calls a sample
     runs: tuple[RunView, ...] = ()
+
+    @property
+    def sample(self) -> str:
+        """What the samples of this cell are called: samples, requests, rows."""
+        return self.rate_unit.removesuffix("/s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +120,8 @@ class Snapshot:
     hint: str | None = None
     exit_code: int | None = None  # set once it is over
     forgotten: bool = False  # it was wrong input: nothing was measured, and nothing is in the database
-    current_run: str | None = None
+    current_run: str | None = None  # of several the one that began first
+    lanes: int = 1  # so many runs go on side by side
     cells: tuple[CellView, ...] = ()
     lines: tuple[LineView, ...] = ()
     telemetry: Mapping[str, Any] = field(default_factory=dict)
@@ -122,6 +129,11 @@ class Snapshot:
     @property
     def over(self) -> bool:
         return self.exit_code is not None
+
+    @property
+    def going(self) -> tuple[RunView, ...]:
+        """The runs that go on now, in the order of their cells."""
+        return tuple(run for cell in self.cells for run in cell.runs if run.status == "running")
 
     def run(self, run_id: str | None) -> RunView | None:
         return next((run for cell in self.cells for run in cell.runs if run.id == run_id), None)

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.api import Device, MetricSpec, Unavailable
+from harness.devices.cpu import allowed_cores
 from harness.devices.probe import probe_in_child
 from harness.errors import UnavailableError, UsageError
 from harness.execution import commands
+from harness.execution.lanes import Cores, lane_count
 from harness.execution.machine import Machine
 from harness.execution.orphans import end_orphans
 from harness.execution.plan import Plan, PlannedCell
@@ -31,6 +33,8 @@ class Setup:
     machine: Machine
     notices: tuple[str, ...] = ()
     order_start: int = 0
+    cores: Cores | None = None  # that the workers may use
+    lanes: int = 1  # so many runs go on side by side
     worker: Path | None = None
 
 
@@ -56,6 +60,9 @@ def prepare(plan: Plan, worker: Path | None = None) -> Setup:
             asked.add((settings.device, settings.python))
             _require(registry, settings.device, settings.python)
     order_start = _recall(plan, machine)
+    cores = Cores(numbers=tuple(sorted(os.sched_getaffinity(0))), at_once=allowed_cores())
+    lanes, fewer = lane_count(plan, cores)
+    notices += [fewer] if fewer is not None else []
     return Setup(
         plan=plan,
         devices=devices,
@@ -63,6 +70,8 @@ def prepare(plan: Plan, worker: Path | None = None) -> Setup:
         machine=machine,
         notices=tuple(notices),
         order_start=order_start,
+        cores=cores,
+        lanes=lanes,
         worker=worker,
     )
 
@@ -89,10 +98,10 @@ def _declared(registry: Registry, cell: PlannedCell) -> dict[str, MetricSpec]:
     """The metrics of a cell's workload over the shared ones; throughput counts what its mode calls a sample."""
     description = registry.workload(cell.spec.workload)
     mode = description.modes.get(cell.spec.mode)
-    declared = dict(SHARED_METRICS)
+    declared = {**SHARED_METRICS, **{metric.name: metric for metric in description.metrics}}
     if mode is not None:
         declared["throughput"] = replace(declared["throughput"], unit=f"{mode.sample}/s")
-    return {**declared, **{metric.name: metric for metric in description.metrics}}
+    return declared
 
 
 def _recall(plan: Plan, machine: Machine) -> int:

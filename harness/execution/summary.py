@@ -15,6 +15,7 @@ from harness.execution.events import Event
 from harness.metrics import SHARED_METRICS
 from harness.store.rows import MetricRow
 
+_OF_TIME = ("roofline_share", "scaling_efficiency", "accelerator_utilization", "energy_j_per_sample")
 _PHASE_METRICS = {"setup": "setup_s", "warmup": "warmup_s", "evaluate": "evaluate_s"}
 
 
@@ -114,6 +115,17 @@ class RunTally:
             if accelerator_utilization is not None:
                 rows.append(metric_row(run_id, "accelerator_utilization", accelerator_utilization, declared))
         return rows
+
+
+def is_rate(unit: str) -> bool:
+    """Seconds, or something a second."""
+    return unit == "s" or unit.endswith("/s")
+
+
+def is_timing(row: MetricRow) -> bool:
+    """Whether it came from a clock (or a meter beside it), so that what else ran has a part in it; a time that was
+    computed is `exact`."""
+    return row.kind != "exact" and (is_rate(row.unit) or row.name in _OF_TIME)
 
 
 def metric_row(

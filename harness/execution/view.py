@@ -79,8 +79,12 @@ class Cursor:
 class LiveView:
     """All that faces see. Changed by the event loop only; `revision` counts the changes."""
 
-    def __init__(self, plan: Plan, started_at: str) -> None:
+    def __init__(
+        self, plan: Plan, started_at: str, rate_units: Mapping[str, str] | None = None, lanes: int = 1
+    ) -> None:
         self._plan = plan
+        self._rate_units = rate_units or {}  # by cell id
+        self._lanes = lanes
         self._started_at = started_at
         self._began = time.monotonic()
         self.revision = 1
@@ -91,7 +95,6 @@ class LiveView:
         self.hint: str | None = None
         self.forgotten = False
         self.exit_code: int | None = None
-        self.current_run: str | None = None
         self._telemetry: dict[str, Any] = {}
         self._device_kinds: dict[str, str] = {}
         self._kinds_changed = 0
@@ -101,6 +104,12 @@ class LiveView:
         self.runs: dict[str, LiveRun] = {}
         for run in plan.order:
             self.add_run(run)
+
+    @property
+    def current_run(self) -> str | None:
+        """The run that goes on; of several the one that began first, so that a face stays with it."""
+        going = [run for run in self.runs.values() if run.status == "running"]
+        return min(going, key=lambda run: run.started or 0.0).id if going else None
 
     def add_run(self, run: PlannedRun) -> None:
         self.runs[run.id] = LiveRun(run.id, run.cell_id, run.repeat)
@@ -204,6 +213,7 @@ class LiveView:
             "forgotten": self.forgotten,
             "exit_code": self.exit_code,
             "current_run": self.current_run,
+            "lanes": self._lanes,
             "telemetry": self._telemetry,
         }
 
@@ -228,6 +238,7 @@ class LiveView:
             device_kind=self._device_kinds.get(cell.id),
             repeats=cell.spec.settings.repeats,
             profile=cell.spec.profile,
+            rate_unit=self._rate_units.get(cell.id, "samples/s"),
             runs=tuple(
                 RunView(
                     **run.plain(),

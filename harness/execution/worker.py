@@ -16,7 +16,7 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def _run_cells(channel: Channel, start: Mapping[str, Any]) -> ExitCode:
     shared: dict[str, Any] = {}
     failure = ExitCode.OK
     device: Device | None = None
-    for cell in start["cells"]:
+    for cell in _cells(channel, start):
         spec = RunSpec.from_json(cell["spec"])
         if device is None:
             device = _open_device(channel, registry, spec, cell["seed"])
@@ -80,9 +80,19 @@ def _run_cells(channel: Channel, start: Mapping[str, Any]) -> ExitCode:
                 channel.send("cell", cell=cell["cell"], run=cell["run"], state="failed")
         else:
             channel.send("cell", cell=cell["cell"], run=cell["run"], state="end")
-        if channel.stop_requested:
-            break
     return failure
+
+
+def _cells(channel: Channel, start: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The cells of the start, then one after the other as the parent gives them."""
+    for cell in start["cells"]:
+        yield cell
+        if channel.stop_requested:
+            return
+    while start.get("more") and (cell := channel.next_cell()) is not None:
+        yield cell
+        if channel.stop_requested:
+            return
 
 
 def _run_cell(

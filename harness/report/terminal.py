@@ -395,7 +395,8 @@ def _data(cell: CellRecord, metrics: Mapping[str, list[MetricRecord]]) -> Text |
     skipped = summary(value.value for value in metrics.get("rows_skipped", ())).median
     if cell.data.get("rows") is not None:
         left_out = f", {skipped:,.0f} malformed {'row' if skipped == 1 else 'rows'} skipped" if skipped else ""
-        parts.append(f"{int(cell.data['rows']):,} rows{left_out}")
+        unit = metrics["throughput"][0].unit if "throughput" in metrics else None
+        parts.append(words.rows_text(int(cell.data["rows"]), unit) + left_out)
     if cell.data.get("fingerprint"):
         parts.append(f"{cell.data.get('kind', '')} {_short_hash(str(cell.data['fingerprint']))}".strip())
     elif not any(parts):

@@ -394,6 +394,20 @@ def test_throughput_of_cells_that_ran_side_by_side_is_not_compared():
     assert "A ran beside another measurement (--share)." in comparison.notes
 
 
+def test_exact_metrics_of_runs_side_by_side_compare_with_those_of_runs_in_turn():
+    a = side("A", [(THROUGHPUT, SLOW[:5]), (HITS, [7.0] * 5)], settings={"jobs": 1, "threads": None})
+    b = side("B", [(THROUGHPUT, [None] * 5), (HITS, [7.0] * 5)], settings={"jobs": 2, "threads": None})
+    lane = environment(device={"threads": 1, "cores_allowed": 1}, variables={"OMP_NUM_THREADS": "1"})
+    runs = tuple(replace(run, contended=None, contention={"side_by_side": 2}, environment=lane) for run in b.cell.runs)
+    b = replace(b, cell=replace(b.cell, runs=runs))
+    comparison = compare(a, b)
+    assert {metric.key: metric.verdict for metric in comparison.metrics} == {"hits": "same"}
+    assert comparison.one_sided == {"throughput": "not measured in B (cells ran side by side)"}
+    assert "The runs of B went on side by side (--jobs): they are not timed." in comparison.notes
+    assert not any("could not be judged" in note for note in comparison.notes)
+    assert not comparison.subject
+
+
 def test_runs_that_did_not_end_well_are_left_out_and_counted():
     a, b = pair(SLOW[:6], FAST[:6])
     statuses = ("ok", "ok", "ok", "ok", "timeout", "interrupted")

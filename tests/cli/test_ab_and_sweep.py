@@ -9,9 +9,8 @@ import pytest
 
 from harness.cli.sweep import parse_axis
 from harness.errors import UsageError
-from harness.settings import settings_of
 from tests.cli.conftest import Bench
-from workloads.dlrm.config import DLRMConfig
+from workloads.dlrm.config import DESCRIPTION
 
 
 def _cells(bench: Bench, *arguments: str) -> list[dict[str, Any]]:
@@ -102,7 +101,7 @@ def test_a_sweep_is_every_combination(bench: Bench) -> None:
 )
 def test_an_axis_that_cannot_be_read_is_refused(text: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
-        parse_axis(text, settings_of(DLRMConfig))
+        parse_axis(text, DESCRIPTION)
 
 
 def test_a_sweep_needs_an_axis_and_keeps_its_size(bench: Bench) -> None:

@@ -55,6 +55,12 @@ def check_description(case: Case) -> None:
     names = [metric.name for metric in description.metrics]
     assert len(names) == len(set(names))
     assert sum(metric.role == "primary" for metric in description.metrics) <= 2
+    assert set(description.aliases.values()) <= shared | own
+    assert not set(description.aliases) & (shared | own), "another word is a setting itself"
+    assert set(description.axes) <= own
+    if description.figure is not None:
+        assert description.figure.over in own
+        assert {description.figure.metric, description.figure.at} <= set(names)
 
 
 def check_description_is_free_of(case: Case, module: str) -> None:

@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.compare import compare
+from harness.analysis.compare import Options, compare
+from harness.analysis.keys import ParamClass
 from harness.analysis.sides import finished_runs
+from harness.comparable import param_classes
 from harness.dashboard import sides
 from harness.dashboard.screens.pick import Pick
 from harness.dashboard.widgets.comparison_view import ComparisonView, page
 from harness.dashboard.widgets.long_list import LongList
 from harness.registry import Registry
 from harness.report import comparison as report
+from harness.store import edits
 from harness.store.queries import Store
 from tests.dashboard.drive import NARROW, WIDE, check_golden, drive
 from tests.dashboard.stage import Staged, staged
@@ -55,14 +58,14 @@ def test_space_picks_a_and_b_and_the_verdict_comes_in_words(example: Path, size:
             text = app.text()
             assert "▼ B is slower ×0.64" in text and "batch_size 512 → 128" in text
             answer = app.screen.answer
-            expected = compare(answer.a, answer.b, sides.Options(param_classes=answer_classes()))
+            expected = compare(answer.a, answer.b, Options(param_classes=answer_classes()))
             assert answer.comparison == expected
 
     drive(flow)
 
 
-def answer_classes() -> dict[str, sides.ParamClass]:
-    return sides.param_classes(Registry(), "dlrm")
+def answer_classes() -> dict[str, ParamClass]:
+    return param_classes(Registry(), "dlrm")
 
 
 @SIZES
@@ -80,7 +83,7 @@ def test_p_changes_the_baseline_and_x_swaps(example: Path, size: Size) -> None:
                 await app.keys("l")
             rows = app.screen.query_one(LongList)
             rows.focus()
-            rows.cursor = next(place for place, one in enumerate(app.screen._choices) if one.cell_id == a)
+            rows.cursor = next(place for place, one in enumerate(app.screen._chooser.choices) if one.cell_id == a)
             await app.keys("p")
             assert (app.app.marks.a, app.app.marks.b) == (a, b)
 
@@ -220,6 +223,21 @@ def test_a_cell_deleted_meanwhile_is_told(own: Path) -> None:
         async with staged("compare", own, WIDE) as app:
             await marked(app, "nothing-such", cells(own, "card")[0])
             assert "'nothing-such'" in app.text() and "bench list" in app.text()
+
+    drive(flow)
+
+
+@pytest.mark.parametrize("name", ["compare", "curves"])
+def test_r_reads_the_choices_again(own: Path, name: str) -> None:
+    async def flow() -> None:
+        async with staged(name, own, WIDE) as app:
+            rows = app.screen.query_one(LongList)
+            before = rows.total
+            with Store(own) as store:
+                newest = store.list_experiments(limit=2)[1].id
+            edits.delete_experiment(own, newest)
+            await app.keys("r")
+            assert rows.total == before - 1
 
     drive(flow)
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from harness.store.queries import Store
 from tests.dashboard.drive import NARROW, WIDE, check_golden, drive
 from tests.dashboard.stage import staged
 from tests.dashboard.test_compare_screen import cells
+from tests.example_database import STORIES, hit_ratio_at
 
 SIZES = pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "140x45"])
 Size = tuple[int, int]
@@ -71,17 +71,19 @@ def test_the_arrows_move_the_cursor_that_reads_values(example: Path, size: Size)
         async with staged("curves", example, size) as app:
             await app.app.open("curves", cells=cells(example, "policies"))
             await app.settle()
-            places = app.screen.chart.places
-            at = places.index(app.screen._cursor)
+            places = app.screen.view.chart.places
+            at = places.index(app.screen.view.cursor)
             await app.keys("right")
-            assert app.screen._cursor == places[at + 1]
-            assert f"{math.exp(-places[at + 1] / 65536):.4f}" in app.text()
+            assert app.screen.view.cursor == places[at + 1]
+            policies = next(story.cells for story in STORIES if "policies" in story.tags)
+            shown = app.text()
+            assert all(f"{1 - hit_ratio_at(cell, places[at + 1]):.4f}" in shown for cell in policies)
             await app.keys("left", "left")
-            assert app.screen._cursor == places[at - 1]
+            assert app.screen.view.cursor == places[at - 1]
             await app.keys("shift+right", "shift+right")
-            assert app.screen._cursor == places[-1]
+            assert app.screen.view.cursor == places[-1]
             await app.keys("shift+left", "shift+left")
-            assert app.screen._cursor == places[0]
+            assert app.screen.view.cursor == places[0]
             assert app.screen.query_one(LineChart).plot.cursor == places[0]
 
     drive(flow)
@@ -125,7 +127,7 @@ def test_space_takes_in_and_out_and_enter_leaves_one(example: Path, size: Size) 
                 await app.keys("l")
                 assert rows.region
             else:
-                assert app.screen._cells == [app.screen._choices[2].cell_id]
+                assert app.screen._cells == [app.screen._chooser.choices[2].cell_id]
 
     drive(flow)
 
@@ -138,7 +140,7 @@ def test_a_click_on_the_chart_puts_the_cursor_there(example: Path) -> None:
             chart = app.screen.query_one(LineChart)
             await app.pilot.click(LineChart, offset=(chart.size.width - 1, 5))
             await app.settle()
-            assert app.screen._cursor == app.screen.chart.places[-1]
+            assert app.screen.view.cursor == app.screen.view.chart.places[-1]
 
     drive(flow)
 

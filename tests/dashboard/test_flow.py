@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
+from harness.dashboard.source import LiveSource
 from harness.dashboard.widgets.long_list import LongList
 from harness.dashboard.widgets.row_editor import RowEditor
 from harness.execution.snapshot import Snapshot
 from harness.registry import Registry
 from harness.store.queries import Store
-from tests.dashboard.drive import NARROW, WIDE, drive
+from tests.dashboard.drive import NARROW, WIDE, drive, opened
 from tests.dashboard.stage import Staged, staged
+from tests.execution.conftest import make_house
 
 FAKES = [Path(__file__).resolve().parents[1] / "fakes" / name for name in ("workloads.py", "devices.py")]
 
@@ -80,3 +82,20 @@ def test_start_watch_stop_compare_export(size: tuple[int, int]) -> None:
     drive(flow)
     with Store(database) as store:
         assert store.count_experiments() == 3
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "140x45"])
+def test_a_worker_that_floods_is_watched_and_the_next_one_measures(tmp_path: Path, size: tuple[int, int]) -> None:
+    """1500 lines of noise where events belong; the dashboard answers keys meanwhile, and says what happened."""
+    (tmp_path / "house").mkdir()
+    with make_house(tmp_path / "house") as house:
+        source = LiveSource(house.launch(house.plan("flood", "normal", command="sweep")))
+
+        async def flow() -> None:
+            async with opened(source, size=size, database=house.database) as app:
+                await app.press("question_mark", "escape", "2", "2")
+                await app.until(lambda: app.app.last is not None and app.app.last.over)
+                await app.until(lambda: "1 of 2 runs ok" in app.text())
+                assert "lines that are no events" in app.text()
+
+        drive(flow)

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from harness.cli import layers
-from harness.cli.flags import all_settings, parse_flags
+from harness.cli.flags import parse_flags
 from harness.dashboard.form import Form, hint_of, offered_profiles, workloads
 from harness.errors import UsageError
 from harness.registry import Registry
 from harness.settings import settings_of
+from harness.sources import all_settings
 from harness.spec import RunSettings
 
 

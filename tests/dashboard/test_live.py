@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,16 +33,18 @@ def test_it_tells_what_runs_how_far_it_is_and_how_fast(size: Size) -> None:
 
 
 @SIZES
-def test_each_number_key_lets_a_panel_fill_the_screen_and_come_back(size: Size) -> None:
+@pytest.mark.parametrize(
+    ("key", "name"), [("1", "tree"), ("2", "throughput"), ("3", "quality"), ("4", "machine"), ("5", "bottom")]
+)
+def test_each_number_key_lets_a_panel_fill_the_screen_and_come_back(key: str, name: str, size: Size) -> None:
     async def flow() -> None:
         async with opened(Recording(steady()), size=size) as app:
-            for key, name in zip("12345", ("tree", "throughput", "quality", "machine", "bottom"), strict=True):
-                await app.press(key)
-                assert app.app.screen.maximized is app.app.screen.query_one(f"#{name}", Panel)
-                assert app.app.screen.query_one(f"#{name}").size.width >= size[0] - 4
-                await app.press(key)
-                assert app.app.screen.maximized is None
-            await app.press("2", "escape")
+            await app.press(key)
+            assert app.app.screen.maximized is app.app.screen.query_one(f"#{name}", Panel)
+            assert app.app.screen.query_one(f"#{name}").size.width >= size[0] - 4
+            await app.press(key)
+            assert app.app.screen.maximized is None
+            await app.press(key, "escape")
             assert app.app.screen.maximized is None
 
     drive(flow)
@@ -527,5 +530,22 @@ def test_another_experiment_can_be_followed() -> None:
             first.play(steady(20))
             await app.pilot.pause(0.4)
             assert "cachesim simulate" in app.text()
+
+    drive(flow)
+
+
+def test_of_runs_side_by_side_the_one_that_is_looked_at_is_skipped() -> None:
+    async def flow() -> None:
+        picture = sweep()
+        first, *others = picture.cells
+        going = replace(first.runs[0], status="running", phase="measure", throughput=None, metrics=())
+        both = replace(picture, cells=(replace(first, runs=(going, first.runs[1])), *others), lanes=2)
+        source = Recording(both)
+        async with opened(source, size=WIDE) as app:
+            await app.press("s")
+            await app.until(lambda: source.sent == [("skip", {"scope": "run", "run": both.current_run})])
+            app.app.screen.query_one(RunTree).focus()
+            await app.press("home", "down", "s")
+            await app.until(lambda: source.sent[1:] == [("skip", {"scope": "run", "run": going.id})])
 
     drive(flow)

@@ -37,6 +37,23 @@ def lines(app: Alone) -> list[str]:
     return [rows.render_line(y).text.rstrip() for y in range(rows.size.height)]
 
 
+def test_arrows_and_letters_move_the_cursor_and_stop_at_the_ends() -> None:
+    async def flow() -> None:
+        app = Alone()
+        async with app.run_test(size=(40, 10)) as pilot:
+            rows = app.query_one(LongList)
+            rows.focus()
+            rows.show(5)
+            await pilot.press("down", "j", "up")
+            assert rows.cursor == 1
+            await pilot.press("k", "k", "k")
+            assert rows.cursor == 0
+            await pilot.press("end", "down")
+            assert rows.cursor == 4
+
+    drive(flow)
+
+
 def test_only_pages_that_are_seen_are_asked_for_and_each_once() -> None:
     async def flow() -> None:
         app = Alone()

@@ -62,3 +62,26 @@ def test_unseen_is_seldom_and_building_a_screen_is_not_drawing() -> None:
     pacer.forget()
     pacer.drawn()
     assert pacer.period_s == SHORTEST_S
+
+
+def test_one_dear_picture_does_not_slow_those_after_it() -> None:
+    """The first picture of a screen costs as ten others: it is not what a picture costs."""
+    clock = Clock()
+    pacer = _pacer(clock)
+    _draw(pacer, clock, 0.002, 4)
+    _draw(pacer, clock, 0.200, 1)
+    _draw(pacer, clock, 0.002, 1)
+    assert pacer.period_s == SHORTEST_S
+
+
+def test_a_dear_picture_in_every_two_is_counted() -> None:
+    clock = Clock()
+    pacer = _pacer(clock)
+    for _ in range(40):
+        _draw(pacer, clock, 0.002, 1)
+        _draw(pacer, clock, 0.022, 1)
+    before, used = clock.now, clock.used
+    for _ in range(20):
+        _draw(pacer, clock, 0.002, 1)
+        _draw(pacer, clock, 0.022, 1)
+    assert (clock.used - used) / (clock.now - before) <= BUDGET * 1.3

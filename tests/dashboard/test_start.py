@@ -54,6 +54,19 @@ def test_a_value_is_checked_with_every_key_and_taken_by_enter(size: Size) -> Non
     drive(flow)
 
 
+def test_w_picks_another_workload_and_keeps_what_every_run_has() -> None:
+    async def flow() -> None:
+        async with staged("start", Path("results.db"), WIDE) as app:
+            await go_to(app, "repeats")
+            await app.keys("enter", "backspace", "7", "enter")
+            await app.keys("w")
+            assert isinstance(app.app.screen, Pick)
+            await app.keys("c", "enter")
+            assert "$ bench run cachesim --repeats 7" in app.text()
+
+    drive(flow)
+
+
 @SIZES
 def test_choices_by_space_and_from_a_list(size: Size) -> None:
     async def flow() -> None:

@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 
 from harness.dashboard.details import Details, RunDetails, SettingLine
 from harness.dashboard.history import History
+from harness.dashboard.views.happenings import event_rows
 from harness.dashboard.views.machine import device_rows, host_rows, lamp, machine_rows
 from harness.dashboard.views.quality import loss_plot, quality_rows
-from harness.dashboard.views.status import status_rows
-from harness.dashboard.views.tabs import event_rows, log_rows, setting_rows
-from harness.dashboard.views.throughput import throughput_bars, throughput_plot, throughput_row
+from harness.dashboard.views.status import progress_text, status_rows
+from harness.dashboard.views.tabs import log_rows, setting_rows
+from harness.dashboard.views.throughput import says_something, throughput_bars, throughput_plot, throughput_row
 from harness.dashboard.views.tree import nodes
-from harness.dashboard.views.words import shown_run
-from harness.dashboard.widgets.paint import Row, clipped, levels, text_of, width_of
+from harness.dashboard.views.words import names_of, shown_run
+from harness.dashboard.widgets.paint import LIVE, Row, clipped, levels, text_of, width_of
 from harness.execution.snapshot import Snapshot
 from tests.dashboard.pictures import card, changed, current, host, metric, over, steady, sweep
 
@@ -256,3 +257,78 @@ def test_the_run_to_look_at_is_the_current_one_else_the_last_that_began() -> Non
     last = shown_run(over())
     assert last is not None
     assert last.repeat == 4
+
+
+def test_cells_are_called_by_their_values_where_names_and_values_do_not_fit() -> None:
+    cells = [replace(sweep().cells[0], id=str(place), label=f"policy={policy}, capacity=10%")
+             for place, policy in enumerate(("lru", "s3-fifo"))]  # fmt: skip
+    assert list(names_of(cells, 40).values()) == ["policy=lru, capacity=10%", "policy=s3-fifo, capacity=10%"]
+    assert list(names_of(cells, 20).values()) == ["lru, 10%", "s3-fifo, 10%"]
+    same = [replace(cells[0], label="a=1, b=2"), replace(cells[1], label="c=1, d=2")]
+    assert list(names_of(same, 3).values()) == ["a=1, b=2", "c=1, d=2"], "short names that are one would mislead"
+
+
+def test_a_line_of_two_windows_says_nothing_and_bars_stand_instead() -> None:
+    picture = steady(18)
+    cell = picture.cells[0]
+    run = cell.runs[2]
+    assert says_something(throughput_plot(cell, run, History()))
+    alone = replace(cell, runs=(replace(run, windows=run.windows[2:4]),))
+    assert not says_something(throughput_plot(alone, alone.runs[0], History()))
+
+
+def test_parts_of_epochs_have_two_decimals_and_other_counts_their_own() -> None:
+    run = steady(18).cells[0].runs[2]
+    assert (
+        progress_text(replace(run, progress_done=5.87e-5, progress_total=2.0, progress_unit="epochs"))
+        == "0.00 of 2 epochs"
+    )
+    assert (
+        progress_text(replace(run, progress_done=0.5705, progress_total=1.0, progress_unit="epochs"))
+        == "0.57 of 1 epoch"
+    )
+    assert progress_text(replace(run, progress_done=3.0, progress_total=10.0, progress_unit="steps")) == "3 of 10 steps"
+
+
+def _side_by_side() -> Snapshot:
+    """Two of four cells go on, in two lanes."""
+    picture = sweep()
+    first, *others = picture.cells
+    going = replace(first.runs[0], status="running", phase="setup", throughput=None, metrics=())
+    return replace(picture, cells=(replace(first, runs=(going, first.runs[1])), *others), lanes=2)
+
+
+def test_every_run_that_goes_on_beside_others_is_marked_in_the_tree() -> None:
+    picture = _side_by_side()
+    lit = [node.cell_id for node in nodes(picture, 40, open_cells=()) if node.row[0][1] == LIVE]
+    assert lit == ["c0", "c3"]
+
+
+def test_runs_side_by_side_are_counted_and_not_timed() -> None:
+    picture = _side_by_side()
+    assert ", 2 side by side" in text_of(status_rows(picture, 140)[1])
+    assert "side by side, not timed" in text_of(lamp(picture, History(), None))
+    cell = picture.cells[3]
+    row = throughput_row(cell, cell.runs[0], History(), lanes=2)
+    assert text_of(row).strip() == "– runs side by side are not timed"
+    assert not throughput_plot(cell, cell.runs[0], History(), lanes=2).lines
+
+
+def test_the_progress_of_every_run_that_goes_on_is_remembered() -> None:
+    picture = _side_by_side()
+    history = History()
+    for done in (1e6, 2e6):
+        cells = tuple(
+            replace(
+                cell,
+                runs=tuple(
+                    replace(run, phase="measure", progress_done=done, elapsed_s=done / 1e6)
+                    if run.status == "running"
+                    else run
+                    for run in cell.runs
+                ),
+            )
+            for cell in picture.cells
+        )
+        history.take(replace(picture, cells=cells))
+    assert len(history.progress) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -59,6 +59,7 @@ class House:
         *behaviours: str,
         command: str = "run",
         share_key: str | None = None,
+        share_keys: Sequence[str | None] | None = None,
         interleave: bool = False,
         share: bool = False,
         mode: str = "train",
@@ -74,7 +75,7 @@ class House:
             specs,
             command=command,  # type: ignore[arg-type]
             database=self.database,
-            share_keys=[share_key] * len(specs),
+            share_keys=list(share_keys) if share_keys is not None else [share_key] * len(specs),
             interleave=interleave,
             order_seed=1,
             share=share,

@@ -9,6 +9,7 @@ import argparse
 import ctypes
 import json
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -26,6 +27,7 @@ class Worker:
         self.reader = self.socket.makefile("rb")
         self.seq = self.step = self.samples = 0
         self.stopping = self.skipping = False
+        self.given: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self.start: dict[str, Any] = json.loads(self.reader.readline())
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
         if os.getppid() != self.start["orchestrator_pid"]:
@@ -34,7 +36,10 @@ class Worker:
 
     def listen(self) -> None:
         for line in self.reader:
-            kind = json.loads(line)["type"]
+            message = json.loads(line)
+            kind = message["type"]
+            if kind in ("cell", "enough", "stop"):
+                self.given.put(message.get("cell"))
             self.stopping = self.stopping or kind == "stop"
             self.skipping = self.skipping or kind == "skip_cell"
         os._exit(71)
@@ -57,7 +62,10 @@ class Worker:
             return 0
         self.send("environment", values={"device": {"name": "fake"}, "device_kind": "emulated"})
         code = 0
-        for cell in self.start["cells"]:
+        cells = list(self.start["cells"])
+        while cells:
+            cell = cells.pop(0)
+            self.skipping = False
             self.step = self.samples = 0
             self.send("cell", cell=cell["cell"], run=cell["run"], state="begin")
             params = cell["spec"]["params"]
@@ -67,6 +75,8 @@ class Worker:
             code = self.cell(cell, params, behaviour) or code
             if self.stopping:
                 break
+            if not cells and self.start["more"] and (given := self.given.get()) is not None:
+                cells.append(given)
         self.send("done")
         return code
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UsageError
-from harness.execution.commands import cell_starts, interpreter, worker_environment
+from harness.execution.commands import cell_starts, interpreter, own_environment, worker_environment
 from harness.execution.orphans import MARK
 from harness.execution.plan import make_plan
 from harness.registry import Registry
@@ -58,6 +58,17 @@ def test_one_rank_needs_no_rendezvous_and_threads_are_set_only_when_asked(monkey
     assert "MASTER_PORT" not in plain
     assert "OMP_NUM_THREADS" not in plain
     assert worker_environment(RunSettings(threads=2), FakeDevice())["MKL_NUM_THREADS"] == "2"
+
+
+def test_what_numba_compiles_lies_in_our_cache_unless_the_person_says_where(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RECBENCH_CACHE", str(tmp_path))
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    assert own_environment()["NUMBA_CACHE_DIR"] == str(tmp_path / "numba")
+    assert worker_environment(RunSettings(), FakeDevice())["NUMBA_CACHE_DIR"] == str(tmp_path / "numba")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/mine")
+    assert own_environment()["NUMBA_CACHE_DIR"] == "/mine"
 
 
 def test_vendors_plug_ins_stay_out_of_torch_unless_the_device_wants_them() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.execution.eta import Estimator, Progress
+from harness.execution.eta import Estimator, Going, Progress
 
 
 def progress(done: float, total: float | None, seconds: float, told_s: float | None = None) -> Progress:
@@ -52,15 +52,27 @@ def test_a_later_repeat_knows_the_phases_to_come() -> None:
 
 def test_an_experiment_adds_one_typical_run_for_each_that_waits() -> None:
     estimator = Estimator()
-    assert estimator.experiment_left_s("a", 5.0, None, ["a"]) is None
-    assert estimator.experiment_left_s("a", 5.0, 5.0, ["a", "a"]) == pytest.approx(5.0 + 20.0)
+    assert estimator.experiment_left_s([Going("a", 5.0, None)], ["a"]) is None
+    assert estimator.experiment_left_s([Going("a", 5.0, 5.0)], ["a", "a"]) == pytest.approx(5.0 + 20.0)
     estimator.finished("a", 8.0, {})
-    assert estimator.experiment_left_s("a", 2.0, 6.0, ["a"]) == pytest.approx(14.0)
-    assert estimator.experiment_left_s(None, 0.0, None, []) == 0.0
+    assert estimator.experiment_left_s([Going("a", 2.0, 6.0)], ["a"]) == pytest.approx(14.0)
+    assert estimator.experiment_left_s([], []) == 0.0
 
 
 def test_cells_nobody_has_seen_are_guessed_only_once_half_of_them_are_known() -> None:
     estimator = Estimator()
     estimator.finished("a", 10.0, {})
-    assert estimator.experiment_left_s(None, 0.0, None, ["b", "c"]) is None
-    assert estimator.experiment_left_s(None, 0.0, None, ["b"]) == pytest.approx(10.0)
+    assert estimator.experiment_left_s([], ["b", "c"]) is None
+    assert estimator.experiment_left_s([], ["b"]) == pytest.approx(10.0)
+    assert estimator.experiment_left_s([Going("b", 4.0, None)], []) == pytest.approx(6.0)
+    assert estimator.experiment_left_s([Going("b", 4.0, None)], ["c"]) is None
+
+
+def test_runs_side_by_side_begin_as_lanes_become_free() -> None:
+    estimator = Estimator()
+    for cell, wall_s in (("a", 10.0), ("b", 4.0), ("c", 1.0)):
+        estimator.finished(cell, wall_s, {})
+    going = [Going("a", 1.0, 9.0), Going("b", 1.0, 3.0)]
+    assert estimator.experiment_left_s(going, [], lanes=2) == pytest.approx(9.0)
+    assert estimator.experiment_left_s(going, ["b", "c", "a"], lanes=2) == pytest.approx(8.0 + 10.0)
+    assert estimator.experiment_left_s(going, ["b", "c", "a"]) == pytest.approx(9 + 3 + 4 + 1 + 10)

@@ -203,3 +203,67 @@ def test_pending_runs_are_not_begun() -> None:
     text = _printed(_snapshot(_run(1), pending))
     assert text.count("run 1 of 2") == 1
     assert "run 2 of 2" not in text
+
+
+def _beside(name: str, status: str = "running", **changes: object) -> RunView:
+    started_at = f"2026-11-03T14:05:0{name[1:]}Z"
+    facts = {"throughput": None, "started_at": started_at, "windows": (), **changes}
+    return replace(_run(0, status), id=name, repeat=int(name[1:]), **facts)  # type: ignore[arg-type]
+
+
+def test_runs_side_by_side_have_a_line_each_that_says_whose_it_is() -> None:
+    hits = MetricView(name="hit_ratio", value=0.25, unit="")
+    lines = (LineView(number=0, at="14:05:00", level="warning", text="the trace is short", run_id="r1"),)
+    done = _beside("r1", "ok", metrics=(hits,), elapsed_s=1.25)
+    text = _printed(
+        _snapshot(_beside("r0"), _beside("r1"), lanes=2),
+        _snapshot(_beside("r0"), done, lines=lines, lanes=2),
+        _snapshot(_beside("r0", "crashed", reason="the worker was killed"), done, lines=lines, lanes=2),
+    ).splitlines()
+    assert text[0].startswith("experiment expaaa  dlrm train on cpu, 2 runs, profile demo, 2 side by side")
+    assert text[1:] == [
+        "run 1 of 2  cell 0, repeat 1 of 2  begun",
+        "run 2 of 2  cell 0, repeat 2 of 2  begun",
+        "run 2 of 2  cell 0, repeat 2 of 2  ok  hit ratio 0.2500 · 1.2 s",
+        "  run 2: warning: the trace is short",
+        "run 1 of 2  cell 0, repeat 1 of 2  crashed: the worker was killed",
+    ]
+
+
+def test_a_run_side_by_side_that_was_over_at_once_is_one_line() -> None:
+    text = _printed(_snapshot(_beside("r0", "ok", elapsed_s=0.5), lanes=2)).splitlines()
+    assert text[1:] == ["run 1 of 2  cell 0, repeat 1 of 2  ok  0.5 s"]
+
+
+def test_progress_of_runs_side_by_side_is_told_in_tenths_of_each() -> None:
+    shots = [
+        _snapshot(
+            *(_beside(f"r{k}", phase="setup", progress_done=float(done + k), progress_total=100.0) for k in range(2)),
+            lanes=2,
+        )
+        for done in range(100)
+    ]
+    told = [line.split()[1:4] for line in _printed(*shots).splitlines() if " % " in line]
+    for ordinal in ("1:", "2:"):
+        tenths = [tenth for number, _, tenth in told if number == ordinal]
+        assert tenths == [str(tenth) for tenth in range(10, 91 if ordinal == "1:" else 101, 10)]
+
+
+def test_below_runs_side_by_side_stands_how_many_go_on_and_how_many_are_done() -> None:
+    shot = _snapshot(_beside("r0"), _beside("r1"), _beside("r2", "ok"), eta_s=33.0, lanes=2)
+    text = _printed(shot, terminal=True)
+    assert "2 runs side by side" in text
+    assert "33 s left" in text
+    assert "1 of 3" in text
+
+
+def test_rates_are_in_the_words_of_the_mode() -> None:
+    snapshot = _snapshot(_run(2, status="ok", throughput=12_000.0))
+    named = replace(snapshot, cells=tuple(replace(cell, rate_unit="requests/s") for cell in snapshot.cells))
+    text = _printed(named)
+    heading = next(line for line in text.splitlines() if " phase " in line)
+    window = next(line for line in text.splitlines() if " measure " in line)
+    assert heading.split() == ["time", "phase", "requests", "requests/s", "loss", "left"]
+    assert heading.index("requests/s") + len("requests/s") == window.index("12.00k", window.index("12.00k") + 1) + 6
+    assert "12.00k requests/s" in text
+    assert "samples" not in text

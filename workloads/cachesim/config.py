@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.api import Description, MetricSpec, Mode, UsageError, setting
+from harness.api import Description, FigureSpec, MetricSpec, Mode, UsageError, setting
 from workloads.cachesim.capacity import Capacity, parse_capacity
 from workloads.cachesim.policies import registry
 from workloads.cachesim.reading import ReadSettings
@@ -248,4 +248,17 @@ DESCRIPTION = Description(
     run_defaults={"*": {"repeats": 1, "warmup": "none"}},
     setup_key=trace_key,
     axes={"policy": split_policies, "capacity": split_words},
+    aliases={"trace": "data", "size": "capacity"},
+    many_files=True,
+    figure=FigureSpec(
+        metric="hit_ratio",
+        over="capacity",
+        at="capacity_rows",
+        title="Miss ratio by cache size",
+        x_label="cache size in rows",
+        y_label="miss ratio",
+        log_x=True,
+        complement=True,
+    ),
+    install="pip install 'recbench[cache]'",
 )

@@ -22,13 +22,30 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.api import RunFailed, UsageError
+from workloads.cachesim.traces.array_formats import is_own_npz
 from workloads.cachesim.traces.builder import Column, Samples, TraceBuilder
 from workloads.cachesim.traces.schema import Schema, Table, canonical_dtype
 from workloads.cachesim.traces.trace import Trace
 from workloads.cachesim.traces.writers import write_npz, write_oracle_general
 
+__all__ = ["LookupRecorder", "Schema", "Table", "check_target"]
+
 Integers = npt.NDArray[np.int64]
+_ENDINGS = (".npz", ".oraclegeneral")
 Lookups = tuple[Integers, Integers]  # values [n] and how many each sample makes [B]
+
+
+def check_target(path: Path) -> None:
+    """UsageError where a trace cannot be saved there: asked before a long recording.
+
+    A trace that was saved before is replaced; any other file is somebody's.
+    """
+    if path.suffix.lower() not in _ENDINGS:
+        raise UsageError(f"{path} ends in {path.suffix!r}, expected .npz or .oracleGeneral")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {path.absolute().parent}")
+    if path.is_dir() or (path.exists() and not (path.suffix.lower() == ".npz" and is_own_npz(path))):
+        raise UsageError(f"{path} is there already, and is no recorded trace", hint="choose another name")
 
 
 class LookupRecorder:
@@ -74,14 +91,32 @@ class LookupRecorder:
             self._look_up(self.schema.index(name), np.asarray(values), np.asarray(lengths), merge=True)
         self.end_batch()
 
-    def add_matrix(self, ids: npt.NDArray[np.integer[Any]]) -> None:
-        """A batch in which every sample makes one lookup in each table: ids [B, T]."""
+    def add_matrix(self, ids: npt.NDArray[np.integer[Any]], *, batch: int | None = None) -> None:
+        """A batch in which every sample makes one lookup in each table: ids [B, T].
+
+        With `batch` they are several batches of so many samples, of which the last may be smaller.
+        """
         if ids.ndim != 2 or ids.shape[1] != len(self.schema):
             raise UsageError(f"ids of shape {list(ids.shape)} do not fit {len(self.schema)} tables")
+        if batch is not None:
+            self._add_batches(ids, batch)
+            return
         ones = np.ones(ids.shape[0], np.int64)
         for table in range(ids.shape[1]):
             self._look_up(table, np.asarray(ids[:, table]), ones, merge=False)
         self.end_batch()
+
+    def _add_batches(self, ids: npt.NDArray[np.integer[Any]], batch: int) -> None:
+        self.end_batch()
+        if self.full or not ids.size:
+            return
+        if int(ids.min()) < 0:
+            raise UsageError(f"the row number {int(ids.min())} is negative")
+        if self._limit is not None:
+            ids = ids[: batch * -((self.requests - self._limit) // (ids.shape[1] * batch))]
+        columns = [Column(ids[:, table].astype(np.int64)) for table in range(len(self.schema))]
+        samples = Samples(columns, len(ids), self.schema, row_numbers=True, batch=batch)
+        self._builder.add(samples, "the recorded lookups")
 
     def end_batch(self) -> None:
         """What was looked up since the last batch is a batch; needed only where the model itself is never called."""

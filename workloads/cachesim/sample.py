@@ -119,10 +119,12 @@ def write_shards(
     size: int = SHARD_REQUESTS,
     form: Form = "npz",
     progress: Callable[[int, int], None] | None = None,
+    replace_all: bool = False,
 ) -> list[Path]:
     """Writes the trace as `STEM_0`, `STEM_1`, …: npz, each with its own row numbers, or RecMG's text lines.
 
-    Text shards hold exactly `size` lines but for the last; npz shards end with a sample.
+    Text shards hold exactly `size` lines but for the last; npz shards end with a sample. With `replace_all` shards that
+    an earlier, larger sample left beside them are removed: a pattern over the folder would read them too.
     """
     bounds = shard_bounds(trace, size, whole_samples=form == "npz")
     paths = []
@@ -136,6 +138,12 @@ def write_shards(
         paths.append(path)
         if progress is not None:
             progress(stop, trace.requests)
+    if replace_all:
+        for path in folder.iterdir():
+            rank = path.stem.removeprefix(f"{stem}_")
+            ours = path.stem == f"{stem}_{rank}" and rank.isdecimal() and path.suffix in (".npz", ".txt")
+            if ours and path not in paths:
+                path.unlink()
     return paths
 
 

@@ -1,4 +1,4 @@
-"""The trace of a run, read from `--data` (a file, or a folder of files of one format) or generated; its identity."""
+"""The trace of a run, read from `--data` (files, folders or patterns, of one format) or generated; its identity."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.api import DataIdentity
+from harness.api import DataIdentity, files_named
 from workloads.cachesim.capacity import Tables
 from workloads.cachesim.config import CacheSimConfig
 from workloads.cachesim.generators.registry import generate_from, make_spec
@@ -26,8 +26,16 @@ _PIECE = 1 << 24  # bytes hashed at a time
 Progress = Callable[[int, int], None]
 
 
-def load(config: CacheSimConfig, data: Path | None, seed: int, cache_root: Path, progress: Progress | None) -> Trace:
-    """What the settings name. A file is read once and mapped from the cache afterwards."""
+def load(
+    config: CacheSimConfig,
+    data: Path | None,
+    seed: int,
+    cache_root: Path,
+    progress: Progress | None,
+    waiting: Callable[[], None] | None = None,
+) -> Trace:
+    """What the settings name. A file is read once and mapped from the cache afterwards; `waiting` is called while
+    another worker reads it."""
     if data is None:
         spec = make_spec(config.generator, requests=config.requests, seed=seed, **config.generator_values())
         trace = generate_from(spec, progress)
@@ -37,7 +45,7 @@ def load(config: CacheSimConfig, data: Path | None, seed: int, cache_root: Path,
             trace = first_requests(trace, config.limit)
         return trace if config.batch_size is None else trace.in_batches_of(config.batch_size)
     options = read_options(config, progress)
-    return open_trace(files_of(data), options, cache_root=cache_root)
+    return open_trace(files_named(data), options, cache_root=cache_root, waiting=waiting)
 
 
 def read_options(config: ReadSettings, progress: Progress | None) -> ReadOptions:
@@ -56,11 +64,6 @@ def read_options(config: ReadSettings, progress: Progress | None) -> ReadOptions
         frequency_threshold=config.frequency_threshold,
         progress=progress,
     )
-
-
-def files_of(data: Path) -> list[str | Path]:
-    """The file, or the visible files of the folder as a pattern, in natural order."""
-    return [f"{data}/*"] if data.is_dir() else [data]
 
 
 def identify(trace: Trace, config: CacheSimConfig, data: Path | None, seed: int) -> DataIdentity:

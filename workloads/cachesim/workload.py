@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 from harness.api import BaseWorkload, Context, Metric, Part, RunFailed, Step, UsageError
 from workloads.cachesim import source
@@ -34,6 +33,7 @@ from workloads.cachesim.policies.registry import Policy
 from workloads.cachesim.policies.rows import checked_rows
 from workloads.cachesim.policies.simulate import prepare
 from workloads.cachesim.traces.trace import Trace
+from workloads.common.memory import available_bytes
 
 PIECE_REQUESTS = 1 << 20  # of a step, so that a person is heard soon and progress is seen
 SHORT = 10  # a trace with fewer counted requests a line says little about a cache in steady state
@@ -140,7 +140,10 @@ class CacheSimWorkload(BaseWorkload):
         def progress(done: int, total: int) -> None:
             context.progress(done, total, "of the trace")
 
-        return source.load(self._config, context.data, context.data_seed, context.cache_dir, progress)
+        def waiting() -> None:
+            context.progress(0, None, "of the trace")  # a sign of life, while another worker reads it
+
+        return source.load(self._config, context.data, context.data_seed, context.cache_dir, progress, waiting)
 
     def _find_policy(self) -> Policy:
         extra = () if self._config.policy_file is None else load_policies(self._config.policy_file)
@@ -263,7 +266,7 @@ class CacheSimWorkload(BaseWorkload):
             state = registry.state_bytes(self._policy, trace.unique, lines, trace.requests)
             state += 20 * trace.requests if config.caches == "per-table" else 0
         needed = state + 5 * trace.requests + 8 * trace.unique  # the mask, ids in memory, counting
-        free = int(psutil.virtual_memory().available)
+        free = available_bytes()
         if needed > free:
             raise UsageError(
                 f"this simulation needs about {needed / 1e9:.1f} GB beside its trace, {free / 1e9:.1f} GB are free",

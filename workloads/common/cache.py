@@ -13,13 +13,14 @@ import fcntl
 import json
 import os
 import shutil
+import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ from harness.errors import RunFailed, UsageError
 FORMAT = 1
 MANIFEST = "manifest.json"
 CHECKED_BYTES = 256 << 20  # entries up to this size are checked byte by byte when opened, larger ones by size
+_POLL_S = 0.5
 HEADER_BYTES = 128  # of an .npy file, version 1.0, padded so that it can be written last
 
 Facts = Mapping[str, Any]  # plain JSON: what a builder wants to remember beside its arrays
@@ -48,16 +50,24 @@ class CacheEntry:
         return array
 
 
-def cached(root: Path, key: str, build: Callable[[Path], Facts], *, needed_bytes: int = 0) -> CacheEntry:
+def cached(
+    root: Path,
+    key: str,
+    build: Callable[[Path], Facts],
+    *,
+    needed_bytes: int = 0,
+    waiting: Callable[[], None] | None = None,
+) -> CacheEntry:
     """The entry `key` under `root`, built by `build(folder)` when there is none that is whole.
 
+    While another process builds it, `waiting` is called twice a second.
     Raises RunFailed when the disk is full (before building, when `needed_bytes` are not free), UsageError when the
     folder cannot be used; what `build` raises passes through, and nothing is left behind.
     """
     folder = root / key
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _locked(root / f"{key}.lock"):
+        with _locked(root / f"{key}.lock", waiting):
             facts = _facts_of_whole_entry(folder)
             if facts is not None:
                 return CacheEntry(folder, facts, built=False)
@@ -176,9 +186,21 @@ def _sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
     """Holds the kernel's lock of a file, which ends with the process; goes on without where there are no locks."""
     with path.open("ab") as file:
         with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
+            while waiting is not None and not _try_lock(file):
+                waiting()
+                time.sleep(_POLL_S)
+            if waiting is None:
+                fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _try_lock(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -7,6 +7,7 @@ width 16, bottom MLP 13-512-256-64-16, dot interaction, top MLP 367-512-256-1, S
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from harness.api import Description, MetricSpec, Mode, UsageError, setting
@@ -179,6 +180,10 @@ class DLRMConfig:
         0.0, help="scale of what those pairs add to the teacher's logit", group=_BUILT_IN, kind="identity"
     )
 
+    record_lookups: Path | None = setting(
+        None, help="write the lookups of repeat 0 as a trace (.npz) for cachesim; made behind the clock, when the run "
+        "ends", group=_EXECUTION, kind="free",
+    )  # fmt: skip
     allow_random_weights: bool = setting(
         False, help="mode eval may run without --init-from, for its speed alone", group=_EXECUTION
     )
@@ -252,5 +257,6 @@ DESCRIPTION = Description(
         MetricSpec("input_s", "s", "lower", "info", "ratio", "gathering, transforming and staging inside the clock"),
         MetricSpec("stage_s", "s", "lower", "info", "ratio", "the same ahead of the clock (timing scope compute)"),
     ),
+    install="pip install 'recbench[torch]'",
     run_defaults={"train": {"epochs": 1.0}, "eval": {"warmup": "none"}},
 )

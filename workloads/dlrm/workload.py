@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ from workloads.dlrm.memory import check_tables_fit
 from workloads.dlrm.model import DlrmDense, DlrmModel, initialize_dense
 from workloads.dlrm.predictions import write_predictions
 from workloads.dlrm.quality import optima, quality
+from workloads.dlrm.recording import Passed, require_memory, require_recorder, write_lookups
 from workloads.dlrm.sizes import ModelSizes, model_sizes, work_per_step
 from workloads.dlrm.tables import initialize_tables, make_tables
 
@@ -53,6 +55,7 @@ class DLRMWorkload(BaseWorkload):
     _data: ClickData
     _sizes: ModelSizes
     _executor: Executor
+    _rows: Rows  # of the training part, or of the part that `eval` goes through
     _batches: Batches  # of the training part, or of the part that `eval` goes through
 
     def __init__(self) -> None:
@@ -63,12 +66,18 @@ class DLRMWorkload(BaseWorkload):
         self._opened = False
         self._optima: dict[str, list[Metric]] = {}
         self._logits: npt.NDArray[np.float32] | None = None  # of mode eval, row by row
+        self._record: Path | None = None  # --record-lookups, in the repeat that does
+        self._passed: list[Passed] = []
+        self._opened_at = 0  # the batch that the epoch began with
 
     def setup(self, context: Context) -> None:
         config: DLRMConfig = context.config
         self._context, self._config, self._order_seed = context, config, context.seed
         if context.world_size != 1:
             raise UsageError(f"dlrm runs in one process, not in {context.world_size}", hint="leave --ranks at 1")
+        self._record = config.record_lookups if context.repeat == 0 else None
+        if self._record is not None:
+            require_recorder(self._record)
         weights = self._initial_weights()
         self._data = load_data(context, weights.vocabulary if weights else {})
         context.identify(self._data.identity)
@@ -79,7 +88,9 @@ class DLRMWorkload(BaseWorkload):
         self._executor = self._make_executor(weights)
         self._opened = True
         pad = context.device.capabilities.static_shapes
-        self._batches = Batches(self._own_rows(), config.batch, config.dense_transform, pad=pad)
+        self._rows = self._own_rows()
+        self._batches = Batches(self._rows, config.batch, config.dense_transform, pad=pad)
+        self._announce_recording()
         with context.timer("compile"):
             self._prepare()
         context.engine(
@@ -164,9 +175,11 @@ class DLRMWorkload(BaseWorkload):
         self._open_epoch(int(state["epoch"]), int(state["position"]))
 
     def close(self) -> None:
+        self._remember_epoch()
         self._epoch = None
         if self._opened:
             self._executor.close()
+        self._write_lookups()
 
     def _initial_weights(self) -> Weights | None:
         context = self._context
@@ -247,15 +260,47 @@ class DLRMWorkload(BaseWorkload):
 
     def _open_epoch(self, epoch: int, position: int) -> None:
         """Makes the epoch's order and, in scope `compute`, stages it ahead of the clock."""
-        self._epoch_number = epoch
+        self._remember_epoch()
+        self._epoch_number, self._opened_at = epoch, position
         self._epoch = None  # its staged batches are freed before the next ones are made
-        order = None
-        if self._logits is None and self._config.shuffle:
-            order = order_of_epoch(self._order_seed, epoch, self._batches.rows)
+        order = self._order(epoch)
         self._epoch = Epoch(self._batches, self._executor.stage, order, self._pool_size(), position=position)
         if self._context.timing_scope == "compute" and not self._epoch.over:
             with self._context.timer("stage"):
                 self._epoch.fill()
+
+    def _order(self, epoch: int) -> torch.Tensor | None:
+        if self._logits is not None or not self._config.shuffle:
+            return None
+        return order_of_epoch(self._order_seed, epoch, self._batches.rows)
+
+    def _announce_recording(self) -> None:
+        path = self._record
+        if path is not None:
+            require_memory(self._data.table_rows, self._batches.rows, available_bytes())
+            self._context.engine(recording_lookups=str(path))
+            self._context.log(f"the lookups of this run are recorded: {path} is written when it ends, behind the clock")
+
+    def _remember_epoch(self) -> None:
+        """How far the open epoch came; all that recording costs while the clock runs."""
+        if self._epoch is not None and self._epoch.position > self._opened_at:
+            self._passed.append(Passed(self._epoch_number, self._opened_at, self._epoch.position))
+
+    def _write_lookups(self) -> None:
+        path, context = self._record, self._context
+        if path is None or not self._passed:
+            return
+        count = write_lookups(
+            path,
+            self._rows.ids,
+            self._passed,
+            self._order,
+            batch=self._batches.batch,
+            table_rows=self._data.table_rows,
+            embedding_dim=self._config.embedding_dim,
+            progress=lambda done, total: context.progress(done, total, "samples recorded"),
+        )
+        context.log(f"{count:,} lookups were recorded in {path}")
 
     def _pool_size(self) -> int:
         """Decided once a run, so that all its epochs are staged alike."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from textual.app import ComposeResult, SystemCommand
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
+from harness.dashboard.widgets.fitted_footer import FittedFooter
 from harness.dashboard.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class BenchScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield TopBar(self.NAME)
         yield from self.body()
-        yield Footer(show_command_palette=False)
+        yield FittedFooter()
 
     def body(self) -> Iterable[Widget]:
         """The widgets between the bar at the top and the footer."""

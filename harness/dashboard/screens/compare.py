@@ -12,35 +12,26 @@ from typing import Any, ClassVar
 
 from textual import on, work
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from harness.dashboard import exports, sides
 from harness.dashboard.marks import Marks
 from harness.dashboard.screens.base import BenchScreen
+from harness.dashboard.screens.chooser import CellChooser
 from harness.dashboard.screens.pick import Pick
 from harness.dashboard.sides import Answer, Choice
 from harness.dashboard.widgets.comparison_view import ComparisonView
 from harness.dashboard.widgets.long_list import Cell, Column, LongList, Tone
 from harness.dashboard.words import local_time
 from harness.errors import BenchError
-from harness.store.browse import query
 from harness.store.records import ReferenceRecord
 
-_TYPING_S = 0.15
 _FORMATS = (("markdown", "Markdown, for a pull request or a report"), ("csv", "CSV, one row a metric"),
             ("json", "JSON, everything"))  # fmt: skip
-
-
-@dataclass
-class ChoicesRead(Message):
-    """The cells to choose from, or why there are none."""
-
-    choices: tuple[Choice, ...]
-    problem: BenchError | None = None
 
 
 @dataclass
@@ -86,8 +77,6 @@ class CompareScreen(BenchScreen):
     DEFAULT_CSS = """
     CompareScreen {
         #choose { width: 51; border-right: vkey $panel-lighten-1; }
-        #filter { height: 1; border: none; padding: 0 1; background: $surface; }
-        #choices { padding: 0 1; }
         #page { width: 1fr; height: 100%; scrollbar-size-vertical: 1; scrollbar-background: $surface;
             scrollbar-color: $panel-lighten-2; }
         #page:focus { background-tint: $foreground 2%; }
@@ -101,11 +90,9 @@ class CompareScreen(BenchScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._choices: tuple[Choice, ...] = ()
         self._force = False
         self._references: tuple[ReferenceRecord, ...] | None = None
         self._compared: tuple[str | None, str | None, bool] | None = None
-        self._pause: Any = None
         self._list: bool | None = None  # None: shown where there is room, or nothing to compare yet
 
     @property
@@ -125,21 +112,19 @@ class CompareScreen(BenchScreen):
             Column(key="runs", title="n", width=2, right=True, drop=3),
         )  # fmt: skip
         yield Horizontal(
-            Vertical(
-                Input(placeholder="/ filter", id="filter", compact=True),
-                LongList(columns, id="choices", nothing="reading…"),
-                id="choose",
-            ),
-            VerticalScroll(Static("", id="state"), ComparisonView(), id="page"),
+            CellChooser(columns, self._row), VerticalScroll(Static("", id="state"), ComparisonView(), id="page")
         )
 
+    @property
+    def _chooser(self) -> CellChooser:
+        return self.query_one(CellChooser)
+
     def on_mount(self) -> None:
-        self.query_one(LongList).focus()
+        self._chooser.rows.focus()
         self.action_read()
 
     def on_screen_resume(self) -> None:
-        if self._choices:
-            self._show_choices()
+        self._chooser.redraw()
         self._compare()
         self._arrange()
 
@@ -148,61 +133,26 @@ class CompareScreen(BenchScreen):
         self.marks.a, self.marks.b = what.get("a", self.marks.a), what.get("b", self.marks.b)
         self._force = False
         self._list = None
-        self._show_choices()
+        self._chooser.redraw()
         self._compare()
 
     # What there is to choose
 
-    @on(Input.Changed, "#filter")
-    def _typed(self) -> None:
-        if self._pause is not None:
-            self._pause.stop()
-        self._pause = self.set_timer(_TYPING_S, self.action_read)
-
-    @on(Input.Submitted, "#filter")
-    def _entered(self) -> None:
-        self.query_one(LongList).focus()
-
     def action_read(self) -> None:
-        text = self.query_one("#filter", Input).value
-        try:
-            query(text)
-        except BenchError as problem:
-            self._state(problem.message)
-            return
-        self._read_choices(self.dashboard.database, text)
-        self._compared = None
+        if self._chooser.read():
+            self._compared = None
+            self._compare()
+
+    @on(CellChooser.Failed)
+    def _nothing(self, event: CellChooser.Failed) -> None:
+        self._state(event.reason)
+
+    @on(CellChooser.Came)
+    def _came(self) -> None:
         self._compare()
 
-    @work(thread=True, group="choices", exclusive=True, exit_on_error=False)
-    def _read_choices(self, path: Path, text: str) -> None:
-        worker = get_current_worker()
-        try:
-            read = ChoicesRead(sides.choices(path, text))
-        except BenchError as problem:
-            read = ChoicesRead((), problem)
-        if not worker.is_cancelled:
-            self.post_message(read)
-
-    @on(ChoicesRead)
-    def _choices_came(self, read: ChoicesRead) -> None:
-        rows = self.query_one(LongList)
-        if read.problem is not None:
-            missing = not self.dashboard.database.exists()
-            rows.nothing = "no results yet" if missing else "the database cannot be read"
-            self._state("no results yet: S starts an experiment" if missing else read.problem.message)
-            return
-        rows.nothing = "nothing passes this filter"
-        self._choices = read.choices
-        self._show_choices()
-        self._compare()
-
-    def _show_choices(self) -> None:
-        first = next((one for one in self._choices if one.cell_id == self.marks.a), None)
-        self.query_one(LongList).put_all([self._row(one, first) for one in self._choices])
-
-    def _row(self, one: Choice, first: Choice | None) -> Sequence[Cell]:
-        run = one.summary
+    def _row(self, one: Choice) -> Sequence[Cell]:
+        run, first = one.summary, self._first
         letter = self.marks.letter(one.cell_id)
         quiet = one.ok == 0 or (first is not None and not one.comparable_with(first))
         plain: Tone = "dim" if quiet else ""
@@ -216,9 +166,9 @@ class CompareScreen(BenchScreen):
         )
 
     @property
-    def _current(self) -> Choice | None:
-        cursor = self.query_one(LongList).cursor
-        return self._choices[cursor] if cursor is not None and cursor < len(self._choices) else None
+    def _first(self) -> Choice | None:
+        """The baseline, which the others are comparable with or not."""
+        return self._chooser.find(self.marks.a)
 
     # Comparing
 
@@ -264,10 +214,7 @@ class CompareScreen(BenchScreen):
         """On a narrow screen the list makes room for the page, and the other way round."""
         narrow = self.has_class("-narrow")
         shown = self._list if self._list is not None else not narrow or not self.marks.both
-        self.set_class(shown, "-list-shown")
-        self.set_class(not shown, "-list-hidden")
-        if not self.query_one("#filter", Input).has_focus:
-            (self.query_one(LongList) if shown else self.query_one("#page")).focus()
+        self._chooser.settle(shown, self.query_one("#page"))
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._arrange)
@@ -280,7 +227,7 @@ class CompareScreen(BenchScreen):
     # Keys
 
     def action_mark(self) -> None:
-        one = self._current
+        one = self._chooser.current
         if one is None:
             return
         self.marks.toggle(one.cell_id)
@@ -291,8 +238,8 @@ class CompareScreen(BenchScreen):
         self.action_mark()
 
     def action_pin(self) -> None:
-        one = self._current
-        if not self.query_one(LongList).has_focus or one is None:
+        one = self._chooser.current
+        if not self._chooser.rows.has_focus or one is None:
             self.action_swap()
             return
         self.marks.pin(one.cell_id)
@@ -307,7 +254,7 @@ class CompareScreen(BenchScreen):
         self._force = False
         if self.marks.both:
             self._list = None
-        self._show_choices()
+        self._chooser.redraw()
         self._compare()
 
     def action_force(self) -> None:
@@ -320,7 +267,7 @@ class CompareScreen(BenchScreen):
         self._arrange()
 
     def action_other(self) -> None:
-        rows, page = self.query_one(LongList), self.query_one("#page")
+        rows, page = self._chooser.rows, self.query_one("#page")
         if self.has_class("-narrow"):
             self.action_list()
         elif rows.has_focus:
@@ -331,16 +278,13 @@ class CompareScreen(BenchScreen):
     def action_filter(self) -> None:
         self._list = True
         self._arrange()
-        self.query_one("#filter", Input).focus()
+        self._chooser.field.focus()
 
     def action_back(self) -> None:
         """Out of the filter; then nothing is marked."""
-        field = self.query_one("#filter", Input)
-        if field.has_focus:
-            self.query_one(LongList).focus()
-        elif field.value:
-            field.value = ""
-        elif self.marks.a is not None or self.marks.b is not None:
+        if self._chooser.step_back():
+            return
+        if self.marks.a is not None or self.marks.b is not None:
             self.marks.a = self.marks.b = None
             self._list = None
             self._marked()

@@ -14,7 +14,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import ContentSwitcher
 from textual.worker import get_current_worker
 
 from harness.dashboard.details import Details, RunDetails, read_details, read_log
@@ -23,26 +22,20 @@ from harness.dashboard.messages import Arrived, DetailsRead, Followed, Lost, Run
 from harness.dashboard.screens.base import BenchScreen
 from harness.dashboard.screens.confirm import ConfirmScreen
 from harness.dashboard.source import RecordedSource, Source
-from harness.dashboard.views.machine import lamp, legend, machine_plot, machine_rows
-from harness.dashboard.views.quality import loss_plot, quality_rows
+from harness.dashboard.views.machine import lamp
 from harness.dashboard.views.status import status_rows
-from harness.dashboard.views.tabs import event_rows, log_rows, setting_rows
-from harness.dashboard.views.throughput import throughput_bars, throughput_plot, throughput_row
-from harness.dashboard.views.words import RETRIABLE, cell_name, cell_of, shown_run
-from harness.dashboard.widgets.line_chart import LineChart, Plot
-from harness.dashboard.widgets.paint import Row
+from harness.dashboard.views.words import RETRIABLE, cell_of, shown_run
+from harness.dashboard.widgets.live_panels import TABS, MachinePanel, QualityPanel, TabsPanel, ThroughputPanel
 from harness.dashboard.widgets.panel import Panel
-from harness.dashboard.widgets.rows import LinesView, RowsView
+from harness.dashboard.widgets.rows import RowsView
 from harness.dashboard.widgets.run_tree import RunTree
 from harness.errors import BenchError
 from harness.execution.snapshot import CellView, RunView, Snapshot
 from harness.ids import short_id
 
 PANELS = ("tree", "throughput", "quality", "machine", "bottom")
-TABS = ("Events", "Log", "Settings")
 READ_S = 0.25  # how long a look at the source may block
 LOG_PERIOD_S = 2.0
-CHART_FROM = 8  # lines left in a panel, from which a chart says something
 LINGER_S = 15  # how long the result stays when a command waits for the dashboard to end
 
 
@@ -91,7 +84,6 @@ class LiveScreen(BenchScreen):
         self._history = History()
         self._details: Details | None = None
         self._log: RunDetails | None = None
-        self._tab = TABS[0]
         self._banner: str | None = None
         self._log_timer: Timer | None = None
         self._linger: int | None = None
@@ -102,30 +94,10 @@ class LiveScreen(BenchScreen):
         with Horizontal(id="middle"):
             yield Panel(1, "Runs", RunTree(id="run-tree"), id="tree")
             with Vertical(id="charts"):
-                yield Panel(
-                    2, "Throughput", RowsView(id="throughput-line"), LineChart(id="throughput-chart"), id="throughput"
-                )
-                yield Panel(3, "Quality", RowsView(id="quality-rows"), LineChart(id="loss-chart"), id="quality")
-            yield Panel(
-                4,
-                "Machine",
-                RowsView(id="machine-rows"),
-                RowsView(id="machine-legend"),
-                LineChart(id="machine-chart"),
-                id="machine",
-            )
-        yield Panel(
-            5,
-            "Events",
-            ContentSwitcher(
-                LinesView(id="events"),
-                LinesView(id="log"),
-                LinesView(id="settings", follow=False),
-                initial="events",
-                id="views",
-            ),
-            id="bottom",
-        )
+                yield ThroughputPanel()
+                yield QualityPanel()
+            yield MachinePanel()
+        yield TabsPanel()
 
     def on_mount(self) -> None:
         self._log_timer = self.set_interval(LOG_PERIOD_S, self._ask_log, pause=True)
@@ -214,6 +186,7 @@ class LiveScreen(BenchScreen):
         if last is None or source is None or not source.live:
             self._draw()
             return
+        source.close()
         recorded = RecordedSource(Path(last.database), last.experiment_id)
         self.dashboard.source, self.dashboard.last = recorded, last
         self._take(last)
@@ -240,17 +213,17 @@ class LiveScreen(BenchScreen):
         if self._linger <= 0:
             self.dashboard.depart(detached=False)
             return
-        self._say_countdown()
+        self._draw_note()
         self._linger -= 1
 
-    def _say_countdown(self) -> None:
-        self.query_one("#tree", Panel).border_subtitle = f"leaves in {self._linger} s, any key stays"
+    def _draw_note(self) -> None:
+        self._draw_status(self.looked_at())
 
     def stay(self) -> None:
         """Somebody is there."""
         if self._linger is not None:
             self._linger = None
-            self.query_one("#tree", Panel).border_subtitle = "q leaves"
+            self._draw_note()
             if self._linger_timer is not None:
                 self._linger_timer.stop()
 
@@ -279,7 +252,7 @@ class LiveScreen(BenchScreen):
 
     def _ask_log(self) -> None:
         run = self.looked_at()
-        if self._tab != "Log" or run is None or self.snapshot is None or self._hidden or self.paused:
+        if self._tabs.tab != "Log" or run is None or self.snapshot is None or self._hidden or self.paused:
             return
         self._read_log(Path(self.snapshot.database), run[1].id)
 
@@ -315,14 +288,13 @@ class LiveScreen(BenchScreen):
             self.query_one(RunTree).show(snapshot, details.order if details is not None else ())
             looked = self.looked_at()
             self._draw_status(looked)
-            self._draw_machine()
+            self.query_one(MachinePanel).show(snapshot, self._history)
             if snapshot is None or looked is None:
-                self.query_one("#throughput-chart", LineChart).show(Plot(empty=self._nothing()))
-                self.query_one("#loss-chart", LineChart).show(Plot(empty=""))
-                self.query_one("#throughput-line", RowsView).show(())
-                self.query_one("#quality-rows", RowsView).show(())
+                self.query_one(ThroughputPanel).clear(self._nothing())
+                self.query_one(QualityPanel).clear()
             else:
-                self._draw_run(snapshot, *looked)
+                self.query_one(ThroughputPanel).show(snapshot, *looked, self._history)
+                self.query_one(QualityPanel).show(snapshot, *looked)
             self._draw_tab()
 
     def _draw_status(self, looked: tuple[CellView, RunView] | None) -> None:
@@ -337,57 +309,18 @@ class LiveScreen(BenchScreen):
             lamp=lamp(self.snapshot, self._history, threads),
             paused=self.paused,
             recorded=source is not None and not source.live,
+            note=f"leaves in {self._linger} s: any key stays" if self._linger is not None else "",
             banner=self._banner or (None if source is not None else "S starts an experiment, R shows recorded ones"),
         )
         status.show(rows)
 
-    def _draw_machine(self) -> None:
-        """Readings, and below them the last minute, where there is room for it."""
-        panel, view = self.query_one("#machine", Panel), self.query_one("#machine-rows", RowsView)
-        room = panel.content_size
-        rows = machine_rows(self.snapshot, self._history, room.width or 30, room.height)
-        _fit(view, rows)
-        plot = machine_plot(self.snapshot, self._history) if room.height - len(rows) >= CHART_FROM else None
-        chart, names = self.query_one("#machine-chart", LineChart), self.query_one("#machine-legend", RowsView)
-        chart.set_class(plot is None, "-hidden")
-        names.set_class(plot is None, "-hidden")
-        if plot is not None:
-            names.show(((), legend(plot)))
-            chart.show(plot)
-
-    def _draw_run(self, snapshot: Snapshot, cell: CellView, run: RunView) -> None:
-        picked = f"repeat {run.repeat + 1}" if run.id != snapshot.current_run and len(cell.runs) > 1 else ""
-        if len(snapshot.cells) > 1:
-            picked = f"{cell_name(cell)} {picked}".strip()
-        self.query_one("#throughput", Panel).entitle(picked)
-        line, chart = self.query_one("#throughput-line", RowsView), self.query_one("#throughput-chart", LineChart)
-        rates = throughput_plot(cell, run, self._history)
-        bars = throughput_bars(snapshot, cell, line.size.width or 40) if not rates.lines else ()
-        _fit(line, (throughput_row(cell, run, self._history), *bars))
-        chart.set_class(bool(bars), "-hidden")
-        if not bars:
-            chart.show(rates)
-        rows_view = self.query_one("#quality-rows", RowsView)
-        rows = quality_rows(snapshot, cell, run, rows_view.size.width or 40)
-        _fit(rows_view, rows)
-        losses, loss_chart = loss_plot(cell, run), self.query_one("#loss-chart", LineChart)
-        loss_chart.set_class(losses is None, "-hidden")
-        if losses is not None:
-            loss_chart.show(losses)
-
     def _draw_tab(self) -> None:
-        """Only the tab in sight."""
-        snapshot = self.snapshot
-        self.query_one("#bottom", Panel).choose(TABS, self._tab)
-        if snapshot is None:
-            return
         looked = self.looked_at()
-        if self._tab == "Events":
-            self.query_one("#events", LinesView).show(event_rows(snapshot))
-        elif self._tab == "Log":
-            self.query_one("#log", LinesView).show(log_rows(self._log))
-        elif looked is not None:
-            self.query_one("#settings", LinesView).show(setting_rows(self._details, snapshot, looked[0].id))
+        self._tabs.show(self.snapshot, looked[0] if looked is not None else None, self._log, self._details)
+
+    @property
+    def _tabs(self) -> TabsPanel:
+        return self.query_one(TabsPanel)
 
     def _nothing(self) -> str:
         if self._banner:
@@ -398,15 +331,14 @@ class LiveScreen(BenchScreen):
         self._show_tab(name)
 
     def _show_tab(self, name: str) -> None:
-        self._tab = name
-        self.query_one(ContentSwitcher).current = name.lower()
+        self._tabs.turn_to(name)
         if self._log_timer is not None:
             (self._log_timer.resume if name == "Log" else self._log_timer.pause)()
         self._draw_tab()
         self._ask_log()
 
     def action_tab(self, by: int) -> None:
-        self._show_tab(TABS[(TABS.index(self._tab) + by) % len(TABS)])
+        self._show_tab(TABS[(TABS.index(self._tabs.tab) + by) % len(TABS)])
 
     def action_panel(self, number: int) -> None:
         """The panel fills the screen; the same key, or escape, brings the others back."""
@@ -438,7 +370,10 @@ class LiveScreen(BenchScreen):
             self._draw()
 
     def action_skip(self, scope: str) -> None:
-        self.dashboard.command("skip", scope=scope)
+        looked = self.looked_at()
+        several = self.snapshot is not None and self.snapshot.lanes > 1
+        named = {"run": looked[1].id} if several and looked is not None and looked[1].status == "running" else {}
+        self.dashboard.command("skip", scope=scope, **named)
 
     def action_finish(self) -> None:
         self.dashboard.command("finish")
@@ -473,10 +408,3 @@ class LiveScreen(BenchScreen):
         if action == "follow":
             return self.snapshot is not None and self.query_one(RunTree).chosen is not None
         return True
-
-
-def _fit(view: RowsView, rows: tuple[Row, ...]) -> None:
-    """Shows the rows, and makes the view as high as they are."""
-    view.show(rows)
-    if view.styles.height is None or view.styles.height.value != len(rows):
-        view.styles.height = len(rows)

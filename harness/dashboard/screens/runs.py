@@ -1,12 +1,12 @@
 """Every run of the database: filtered while one types, sorted, tagged, noted, deleted, and marked as A and B.
 
-Reading happens in thread workers, each with a connection of its own; a search that a newer one replaces is
-interrupted. The list holds ids and reads a page of runs when it is scrolled to (`harness.store.browse`).
+The list itself pages from SQLite (`harness.dashboard.screens.run_list`); tags, notes and deletion go through the
+store's own edits, in thread workers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,51 +19,27 @@ from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Static
-from textual.worker import get_current_worker
 
-from harness.analysis.words import counted
-from harness.dashboard import run_rows
+from harness.dashboard import deleting, run_rows
 from harness.dashboard.marks import Marks
 from harness.dashboard.screens.base import BenchScreen
 from harness.dashboard.screens.confirm import ConfirmScreen
 from harness.dashboard.screens.pick import Pick
-from harness.dashboard.widgets.long_list import Cell, LongList
+from harness.dashboard.screens.run_list import RunList
+from harness.dashboard.widgets.long_list import LongList
 from harness.dashboard.widgets.row_editor import RowEditor
 from harness.dashboard.widgets.run_card import RunCard
-from harness.dashboard.words import local_time
-from harness.errors import BenchError, StoreError
+from harness.errors import BenchError
 from harness.ids import short_id
 from harness.store import edits
-from harness.store.browse import KEYS, Browser, Order, query
-from harness.store.listing import SHOWN_METRICS
+from harness.store.browse import KEYS
 from harness.store.queries import Store
 from harness.store.records import MetricRecord, RunSummary
 
 _TYPING_S = 0.12  # a search begins when the person pauses for so long
 _LOOK_S = 2.0  # how often the file is looked at for changes
-_SHOWN = 2  # metrics in columns of their own
+_CARD_S = 0.1  # how long the cursor stays until all metrics of its run are read
 _HINT = "filter: words, device:cuda, status:ok, tag:baseline, since:7d"
-
-
-@dataclass
-class Found(Message):
-    """What a search found, or why it found nothing. `changed` is what the file looked like."""
-
-    identifiers: tuple[str, ...]
-    metrics: tuple[str, ...]
-    generation: int
-    changed: tuple[float, ...]
-    problem: BenchError | None = None
-
-
-@dataclass
-class PageRead(Message):
-    """Runs that the list wanted."""
-
-    first: int
-    identifiers: Sequence[str]
-    runs: Mapping[str, RunSummary]
-    generation: int
 
 
 @dataclass
@@ -136,17 +112,9 @@ class RunsScreen(BenchScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._identifiers: tuple[str, ...] = ()
-        self._runs: dict[str, RunSummary] = {}
-        self._metrics: tuple[str, ...] = ()
-        self._order = Order()
-        self._generation = 0
-        self._browser: Browser | None = None
-        self._changed: tuple[float, ...] = ()
         self._editing: tuple[str, str] | None = None  # what, experiment id
         self._pause: Any = None
         self._look_closer: Any = None
-        self._stay_on: str | None = None
 
     @property
     def marks(self) -> Marks:
@@ -155,13 +123,11 @@ class RunsScreen(BenchScreen):
     def body(self) -> Iterable[Widget]:
         yield Horizontal(
             Static("/", id="slash"),
-            Input(
-                placeholder="filter: words, device:cuda, status:ok, tag:baseline, since:7d", id="filter", compact=True
-            ),
+            Input(placeholder=_HINT, id="filter", compact=True),
             Static("", id="count"),
             id="search",
         )
-        yield Horizontal(LongList(id="runs", nothing="reading…"), RunCard(id="card"), id="both")
+        yield Horizontal(RunList(lambda cell: self.marks.letter(cell), id="runs"), RunCard(id="card"), id="both")
         yield Static("", id="said")
 
     def compose(self) -> ComposeResult:
@@ -169,17 +135,25 @@ class RunsScreen(BenchScreen):
         yield RowEditor(id="editor")
 
     def on_mount(self) -> None:
-        self._show_columns()
-        self.query_one(LongList).focus()
+        self._list.show_columns()
+        self._list.focus()
         self.action_search()
         self.set_interval(_LOOK_S, self._look)
 
     def on_screen_resume(self) -> None:
-        self._show_rows()
+        self._show_marks()
 
     def receive(self, **what: Any) -> None:
         """`text`: what to filter by."""
-        self.query_one("#filter", Input).value = str(what.get("text", ""))
+        self._filter.value = str(what.get("text", ""))
+
+    @property
+    def _list(self) -> RunList:
+        return self.query_one(RunList)
+
+    @property
+    def _filter(self) -> Input:
+        return self.query_one("#filter", Input)
 
     # Searching
 
@@ -191,143 +165,34 @@ class RunsScreen(BenchScreen):
 
     @on(Input.Submitted, "#filter")
     def _entered(self) -> None:
-        self.query_one(LongList).focus()
+        self._list.focus()
 
     def action_search(self, stay: bool = True) -> None:
-        """Reads the list anew; the cursor stays on its run where that is still in it."""
-        text = self.query_one("#filter", Input).value
         try:
-            filters = query(text)
+            self._list.search(self.dashboard.database, self._filter.value, stay=stay)
         except BenchError as problem:
             self._say(problem)
-            return
-        self._generation += 1
-        if self._browser is not None:
-            self._browser.interrupt()
-        cursor = self.query_one(LongList).cursor if stay else None
-        self._stay_on = self._identifiers[cursor] if cursor is not None and cursor < len(self._identifiers) else None
-        self._find(self.dashboard.database, filters, self._order, self._generation)
 
-    @work(thread=True, group="search", exclusive=True, exit_on_error=False)
-    def _find(self, path: Path, filters: Sequence[Any], order: Order, generation: int) -> None:
-        worker = get_current_worker()
-        changed = _looks(path)
-        try:
-            with Browser(path) as browser:
-                self._browser = browser
-                try:
-                    identifiers = browser.identifiers(filters, order)
-                    metrics = browser.metric_names(identifiers[:1000])
-                finally:
-                    self._browser = None
-            found = Found(identifiers, metrics, generation, changed)
-        except StoreError as problem:
-            found = Found((), (), generation, changed, problem)
-        if not worker.is_cancelled:
-            self.post_message(found)
-
-    @on(Found)
-    def _searched(self, found: Found) -> None:
-        if found.generation != self._generation:
-            return
-        rows = self.query_one(LongList)
-        self._changed = found.changed
-        if found.problem is not None:
-            missing = not self.dashboard.database.exists()
-            rows.nothing = "no results yet: S starts an experiment" if missing else "the database cannot be read"
-            if missing or not self._identifiers:
-                rows.show(0)
-            self._say(None if missing else found.problem)
-            return
-        self._say(None)
-        names = [name for name in SHOWN_METRICS if name in found.metrics]
-        self._metrics = tuple([name for name in found.metrics if name in names][:_SHOWN])
-        before, self._identifiers = self._identifiers, found.identifiers
-        if before != found.identifiers:
-            rows.forget()
-        self._runs.clear()
-        self._show_columns()
-        rows.nothing = "no run passes this filter" if self.query_one("#filter", Input).value else "no results yet"
-        cursor = 0
-        if self._stay_on is not None and self._stay_on in found.identifiers:
-            cursor = found.identifiers.index(self._stay_on)
-        rows.show(len(found.identifiers), cursor)
+    @on(RunList.Searched)
+    def _searched(self, event: RunList.Searched) -> None:
+        self._say(event.problem)
         self._count()
-        self._look_at(cursor if found.identifiers else None)
+
+    @on(RunList.Paged)
+    def _paged(self, event: RunList.Paged) -> None:
+        self._say(event.problem)
 
     def _look(self) -> None:
         """Reads again where the file has changed since, and this screen is the one that is seen."""
-        if self.is_current and self._editing is None and _looks(self.dashboard.database) != self._changed:
+        if self.is_current and self._editing is None and self._list.outdated:
             self.action_search()
 
-    # Pages
-
-    @on(LongList.Wanted)
-    def _wanted(self, event: LongList.Wanted) -> None:
-        some = self._identifiers[event.first : event.first + event.count]
-        metrics = (*self._metrics, *([self._order.column] if self._sorts_by_metric else []))
-        self._read_page(self.dashboard.database, event.first, some, metrics, self._generation)
-
-    @work(thread=True, group="pages", exit_on_error=False)
-    def _read_page(
-        self, path: Path, first: int, identifiers: Sequence[str], metrics: Sequence[str], generation: int
-    ) -> None:
-        try:
-            with Browser(path) as browser:
-                runs = browser.page(identifiers, metrics)
-        except StoreError as problem:
-            self.app.call_from_thread(self._say, problem)
-            self.app.call_from_thread(self.set_timer, _LOOK_S, self.query_one(LongList).ask_again)
-            return
-        self.post_message(PageRead(first, identifiers, runs, generation))
-
-    @on(PageRead)
-    def _page_came(self, page: PageRead) -> None:
-        if page.generation != self._generation:
-            return
-        self._say(None)
-        if len(self._runs) > 5000:
-            self._runs.clear()
-        self._runs.update(page.runs)
-        rows = self.query_one(LongList)
-        rows.put(page.first, [self._row(page.runs.get(identifier)) for identifier in page.identifiers])
-        if rows.cursor is not None and page.first <= rows.cursor < page.first + len(page.identifiers):
-            self._look_at(rows.cursor)
-
-    def _show_rows(self) -> None:
-        """Draws known rows anew: marks have changed."""
-        rows = self.query_one(LongList)
-        for place, identifier in enumerate(self._identifiers):
-            if identifier in self._runs:
-                rows.put(place, [self._row(self._runs[identifier])])
-            if place > 5000:
-                break
+    def _show_marks(self) -> None:
+        self._list.redraw()
         self._count()
 
-    def _show_columns(self) -> None:
-        rows = self.query_one(LongList)
-        rows.columns = run_rows.columns(self._shown_metrics)
-        rows.sorted_by = (self._order.column, self._order.descending)
-
-    @property
-    def _sorts_by_metric(self) -> bool:
-        return self._order.column not in run_rows.SORTABLE
-
-    @property
-    def _shown_metrics(self) -> tuple[str, ...]:
-        """The one that is sorted by first: the first is never left out."""
-        if not self._sorts_by_metric:
-            return self._metrics
-        others = [name for name in self._metrics if name != self._order.column]
-        return (self._order.column, *others[: _SHOWN - 1])
-
-    def _row(self, run: RunSummary | None) -> Sequence[Cell]:
-        if run is None:
-            return run_rows.GONE
-        return run_rows.row(run, self._shown_metrics, self.marks.letter(run.cell_id))
-
     def _count(self) -> None:
-        total = len(self._identifiers)
+        total = len(self._list.identifiers)
         marks = [f"[$series-1]A[/] {short_id(self.marks.a)}"] if self.marks.a else []
         marks += [f"[$series-2]B[/] {short_id(self.marks.b)}"] if self.marks.b else []
         text = f"{total:,}".replace(",", " ") + (" run" if total == 1 else " runs")
@@ -335,27 +200,20 @@ class RunsScreen(BenchScreen):
 
     # The run under the cursor
 
-    @on(LongList.Moved)
-    def _moved(self, event: LongList.Moved) -> None:
-        self._look_at(event.index)
-
-    def _look_at(self, index: int | None) -> None:
-        run = self._at(index)
+    @on(RunList.Looked)
+    def _looked(self, event: RunList.Looked) -> None:
+        """Its card at once, with what the list knows; all its metrics when the cursor stays."""
+        run = event.run
         self.query_one(RunCard).show(run)
         if self._look_closer is not None:
             self._look_closer.stop()
         if run is not None:
             identifier = run.id
-            self._look_closer = self.set_timer(0.1, lambda: self._read_card(self.dashboard.database, identifier))
-
-    def _at(self, index: int | None) -> RunSummary | None:
-        if index is None or index >= len(self._identifiers):
-            return None
-        return self._runs.get(self._identifiers[index])
+            self._look_closer = self.set_timer(_CARD_S, lambda: self._read_card(self.dashboard.database, identifier))
 
     @property
     def _current(self) -> RunSummary | None:
-        return self._at(self.query_one(LongList).cursor)
+        return self._list.current
 
     @work(thread=True, group="card", exclusive=True, exit_on_error=False)
     def _read_card(self, path: Path, run_id: str) -> None:
@@ -375,22 +233,21 @@ class RunsScreen(BenchScreen):
     # Keys
 
     def action_filter(self) -> None:
-        self.query_one("#filter", Input).focus()
+        self._filter.focus()
 
     def action_back(self) -> None:
         """Out of the filter, then no filter."""
-        rows, filter_input = self.query_one(LongList), self.query_one("#filter", Input)
-        if filter_input.has_focus:
-            rows.focus()
+        if self._filter.has_focus:
+            self._list.focus()
         else:
-            filter_input.value = ""
+            self._filter.value = ""
 
     def action_mark(self) -> None:
         run = self._current
         if run is None:
             return
         self.marks.toggle(run.cell_id)
-        self._show_rows()
+        self._show_marks()
         if self.marks.both:
             self.notify("A and B are marked: c compares them", timeout=3)
 
@@ -398,7 +255,7 @@ class RunsScreen(BenchScreen):
         run = self._current
         if run is not None:
             self.marks.pin(run.cell_id)
-            self._show_rows()
+            self._show_marks()
 
     async def action_compare(self) -> None:
         run = self._current
@@ -429,32 +286,28 @@ class RunsScreen(BenchScreen):
             self.notify(f"copied {run.id}", timeout=2)
 
     def action_sort(self) -> None:
-        names = (*run_rows.SORTABLE, *self._metrics)
-        sign = {self._order.column: " ▾" if self._order.descending else " ▴"}
+        order = self._list.order
+        names = (*run_rows.SORTABLE, *self._list.metrics)
+        sign = {order.column: " ▾" if order.descending else " ▴"}
         choices = [(name, run_rows.LABELS.get(name, name).replace("_", " ") + sign.get(name, "")) for name in names]
-        self.app.push_screen(Pick("Sort by", choices, chosen=self._order.column), self._sort_by)
+        self.app.push_screen(Pick("Sort by", choices, chosen=order.column), self._sort_by)
 
     def action_reverse(self) -> None:
-        self._sort_by(self._order.column)
+        self._sort_by(self._list.order.column)
 
     @on(LongList.Headed)
     def _headed(self, event: LongList.Headed) -> None:
         self._sort_by(event.key)
 
     def _sort_by(self, column: str | None) -> None:
-        """The same column again turns the order around."""
-        if column is None or column == "mark":
-            return
-        text = column in run_rows.TEXTS
-        descending = not self._order.descending if column == self._order.column else not text
-        self._order = Order(column, descending)
-        self.query_one(LongList).cursor = 0  # who sorts wants to see what comes first
-        self.action_search(stay=False)
+        if column is not None and column != "mark":
+            self._list.order_by(column)
+            self.action_search(stay=False)
 
     # Changes
 
     def action_edit(self, what: str) -> None:
-        run, rows = self._current, self.query_one(LongList)
+        run, rows = self._current, self._list
         if run is None or rows.cursor is None:
             return
         self._editing = (what, run.experiment_id)
@@ -503,7 +356,7 @@ class RunsScreen(BenchScreen):
         self._editing = None
         self.query_one(RowEditor).end()
         self._say(None)
-        self.query_one(LongList).focus()
+        self._list.focus()
 
     def action_delete(self) -> None:
         run = self._current
@@ -514,40 +367,26 @@ class RunsScreen(BenchScreen):
     def _weigh(self, path: Path, experiment_id: str) -> None:
         """Reads what would be lost, so that the question can say it."""
         try:
-            with Store(path) as store:
-                experiment = store.experiment(experiment_id)
+            loss = deleting.weigh(path, experiment_id)
         except BenchError as problem:
             self.app.call_from_thread(self.dashboard.tell, problem)
             return
-        runs = sum(len(cell.runs) for cell in experiment.cells)
-        first = experiment.cells[0] if experiment.cells else None
-        what = f"{first.workload} {first.mode} on {first.device}, " if first else ""
-        lines = [
-            f"{what}{counted(len(experiment.cells), 'configuration')}, {counted(runs, 'run')}, "
-            f"{local_time(experiment.created_at)}",
-            *([f"tags: {', '.join(experiment.tags)}"] if experiment.tags else []),
-            *([f"note: {experiment.note}"] if experiment.note else []),
-            "Files that it wrote (logs, checkpoints) stay where they are.",
-        ]
-        cells = frozenset(cell.id for cell in experiment.cells)
-        text = "\n".join([f"Delete experiment {short_id(experiment_id)}?", *lines])
-        question = ConfirmScreen(text, yes="delete it for good", no="keep it")
+        question = ConfirmScreen(loss.question, yes="delete it for good", no="keep it")
 
         def answered(sure: bool | None) -> None:
             if sure:
-                self._delete(path, experiment_id, cells)
+                self._delete(path, loss)
 
         self.app.call_from_thread(self.app.push_screen, question, answered)
 
     @work(thread=True, group="edit", exit_on_error=False)
-    def _delete(self, path: Path, experiment_id: str, cells: frozenset[str]) -> None:
+    def _delete(self, path: Path, loss: deleting.Loss) -> None:
         try:
-            files = edits.delete_experiment(path, experiment_id)
+            done = deleting.delete(path, loss)
         except BenchError as problem:
             self.app.call_from_thread(self.dashboard.tell, problem)
-            return
-        left = f"; {counted(len(files), 'file')} of it left on the disk" if files else ""
-        self.post_message(Edited(f"experiment {short_id(experiment_id)} deleted{left}", gone=cells))
+        else:
+            self.post_message(Edited(done, gone=loss.cells))
 
     def _say(self, problem: BenchError | None) -> None:
         if problem is None:
@@ -558,15 +397,3 @@ class RunsScreen(BenchScreen):
             text = Content.assemble(text, (f"  {problem.hint}", "$foreground 60%"))
         self.query_one("#said", Static).update(text)
         self.query_one("#said", Static).add_class("-shown")
-
-
-def _looks(path: Path) -> tuple[float, ...]:
-    """Sizes and times of the database and its log: they differ after every change."""
-    found: list[float] = []
-    for name in (path, path.with_name(path.name + "-wal")):
-        try:
-            facts = name.stat()
-            found += [facts.st_mtime_ns, facts.st_size]
-        except OSError:
-            found += [0, 0]
-    return tuple(found)

@@ -6,7 +6,7 @@ command line that would do the same, and starts it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -19,22 +19,14 @@ from textual.widgets import Button, Input, Static
 
 from harness.analysis.words import counted
 from harness.dashboard.form import Field, Form, hint_of, offered_profiles, workloads
+from harness.dashboard.form_rows import NONE, SPECIAL, help_of, rows_of, special_help, special_text
 from harness.dashboard.screens.base import BenchScreen
 from harness.dashboard.screens.pick import Pick
-from harness.dashboard.widgets.long_list import Cell, Column, LongList, Tone
+from harness.dashboard.widgets.long_list import Column, LongList
 from harness.dashboard.widgets.row_editor import RowEditor
 from harness.errors import BenchError
 
 _MUTED = "$foreground 60%"
-_HEAD = "What to run"
-_SPECIAL = ("workload", "profile", "tags", "note")
-_HELP: Mapping[str, str] = {
-    "workload": "what is measured",
-    "profile": "a named file of settings below what is typed here; its values stand in the list",
-    "tags": "words to find this experiment by, separated by spaces",
-    "note": "a remark kept with this experiment",
-}
-_NONE = "–"
 
 
 class StartScreen(BenchScreen):
@@ -52,9 +44,9 @@ class StartScreen(BenchScreen):
         Binding("enter", "change", "edit"),
         Binding("space", "next", "next choice"),
         Binding("backspace,u", "undo", "take back"),
-        Binding("w", "workload", "workload"),
-        Binding("p", "profile", "profile"),
         Binding("r", "run", "run"),
+        Binding("p", "profile", "profile"),
+        Binding("w", "workload", "workload"),
         Binding("slash", "filter", "find", key_display="/", show=False),
         Binding("y", "copy", "copy command", show=False),
         Binding("escape", "back", "clear", show=False),
@@ -150,44 +142,12 @@ class StartScreen(BenchScreen):
     def _show(self) -> None:
         rows = self.query_one(LongList)
         name = self.named
-        self._rows, cells = self._lines(self.query_one("#find", Input).value.strip().lower())
+        self._rows, cells = rows_of(self.form, self.query_one("#find", Input).value.strip().lower())
         at = self._rows.index(name) if name in self._rows else next((i for i, one in enumerate(self._rows) if one), 0)
         self._before = at
         rows.put_all(cells, at)
         self._show_help()
         self._show_foot()
-
-    def _lines(self, wanted: str) -> tuple[list[str | None], list[Sequence[Cell]]]:
-        names: list[str | None] = []
-        cells: list[Sequence[Cell]] = []
-
-        def add(group: str, some: Sequence[tuple[str, Sequence[Cell]]]) -> None:
-            kept = [one for one in some if wanted in one[0] or wanted in group.lower()]
-            if kept:
-                names.append(None)
-                cells.append(((group, "group"),))
-            for name, line in kept:
-                names.append(name)
-                cells.append(line)
-
-        add(_HEAD, [(name, self._special(name)) for name in _SPECIAL])
-        for group in dict.fromkeys(one.item.group for one in self._fields.values()):
-            of_group = [one for one in self._fields.values() if one.item.group == group]
-            add(group, [(one.item.name, _line(one)) for one in of_group])
-        return names, cells
-
-    def _special(self, name: str) -> Sequence[Cell]:
-        value = self._special_text(name)
-        chosen = bool(value) and name != "workload"
-        return (
-            (f"  {name}", ""), (value or _NONE, "strong" if value else "dim"), ("", ""),
-            ("chosen here" if chosen else "", "busy"),
-        )  # fmt: skip
-
-    def _special_text(self, name: str) -> str:
-        texts = {"workload": self.form.workload, "profile": self.form.profile_name or "",
-                 "tags": " ".join(self.form.tags), "note": self.form.note or ""}  # fmt: skip
-        return texts[name]
 
     @property
     def named(self) -> str | None:
@@ -214,11 +174,13 @@ class StartScreen(BenchScreen):
         if name is None or self._form is None:
             return
         said = self.query_one("#said", Static)
-        if name in _SPECIAL:
-            said.update(Content.assemble((name, "bold"), "  " if self._narrow else "\n\n", _HELP[name]))
-            return
-        field = self._fields[name]
-        said.update(_help(field, problem or field.problem, narrow=self._narrow, form=self.form))
+        if name in SPECIAL:
+            content = special_help(name, narrow=self._narrow)
+        else:
+            field = self._fields[name]
+            content = help_of(field, problem or field.problem, narrow=self._narrow, form=self.form)
+        fits = content.get_height({}, max(1, said.size.width)) == said.size.height
+        said.update(content, layout=not fits)  # a layout draws the whole screen anew
 
     @property
     def _narrow(self) -> bool:
@@ -264,8 +226,8 @@ class StartScreen(BenchScreen):
             self.action_workload()
         elif name == "profile":
             self.action_profile()
-        elif name in _SPECIAL:
-            self._edit(name, self._special_text(name), _HELP[name])
+        elif name in SPECIAL:
+            self._edit(name, special_text(self.form, name), SPECIAL[name])
         elif self._fields[name].choices and name != "device":
             field = self._fields[name]
             choices = [(one, one) for one in field.choices]
@@ -274,7 +236,7 @@ class StartScreen(BenchScreen):
             self.app.push_screen(Pick(name, choices, field.text), self._picked(name))
         else:
             field = self._fields[name]
-            self._edit(name, "" if field.text == _NONE else field.text, hint_of(field))
+            self._edit(name, "" if field.text == NONE else field.text, hint_of(field))
 
     def _picked(self, name: str) -> Any:
         def picked(value: str | None) -> None:
@@ -294,7 +256,7 @@ class StartScreen(BenchScreen):
     @on(RowEditor.Typed)
     def _typed(self, event: RowEditor.Typed) -> None:
         """Checked with every key."""
-        if self._editing is None or self._editing in _SPECIAL:
+        if self._editing is None or self._editing in SPECIAL:
             return
         problem = self.form.check(self._editing, event.value)
         self.query_one(RowEditor).set_class(problem is not None, "-wrong")
@@ -311,7 +273,7 @@ class StartScreen(BenchScreen):
         if name is None:
             return
         text = event.value.strip()
-        if name in _SPECIAL:
+        if name in SPECIAL:
             make = (lambda: self.form.with_tags(text)) if name == "tags" else (lambda: self.form.with_note(text))
             if not self._take(make):
                 self.query_one(RowEditor).resume()
@@ -341,7 +303,7 @@ class StartScreen(BenchScreen):
         name = self.named
         if name is None:
             return
-        if name in _SPECIAL or not self._fields[name].choices:
+        if name in SPECIAL or not self._fields[name].choices:
             self.action_change()
             return
         choices = self._fields[name].choices
@@ -425,52 +387,3 @@ class StartScreen(BenchScreen):
         finally:
             self._starting = False
             self._show_foot()
-
-
-def _line(field: Field) -> Sequence[Cell]:
-    tone: Tone = "bad" if field.problem else "strong" if field.origin != "default" else ""
-    origin = "typed here" if field.typed else field.origin
-    if field.item.base_type is bool and field.text in ("true", "false"):
-        shown = "● on" if field.text == "true" else "○ off"
-    else:
-        shown = field.text
-    return (
-        (f"  {field.item.name}", ""),
-        (f"{shown}  ✗" if field.problem else shown, tone if field.text != _NONE else "dim"),
-        (field.item.unit or "", "dim"),
-        (origin, "busy" if field.typed else "reference" if origin != "default" else "dim"),
-    )
-
-
-def _help(field: Field, problem: str | None, *, narrow: bool, form: Form) -> Content:
-    item = field.item
-    head = Content.assemble((item.flag, "bold"), "  ", (hint_of(field), _MUTED))
-    wrong = Content.styled(problem, "$text-error") if problem else None
-    if narrow:
-        return Content("\n").join([head, wrong or Content(item.help)])
-    lines = [Content.styled(item.name, "bold"), Content(""), Content(item.help), Content("")]
-    if wrong is not None:
-        lines += [wrong, Content("")]
-    lines.append(Content.assemble(("may be   ", _MUTED), hint_of(field)))
-    if item.name == "mode":
-        lines += [Content.assemble((f"  {name}  ", "bold"), (mode.help, _MUTED))
-                  for name, mode in form.description.modes.items()]  # fmt: skip
-    else:
-        lines.append(Content.assemble(("default  ", _MUTED), _default(field, form)))
-    lines.append(Content.assemble(("now      ", _MUTED), (field.text, "bold"), (f"  ({field.origin})", _MUTED)))
-    lines.append(Content.assemble(("flag     ", _MUTED), item.flag))
-    meaning = {"identity": "must match in a comparison", "subject": "may be the question of a comparison",
-               "free": "changes no number"}[item.kind]  # fmt: skip
-    lines.append(Content.assemble(("compare  ", _MUTED), meaning))
-    if item.source:
-        lines += [Content(""), Content.styled("why this default", _MUTED), Content.styled(item.source, _MUTED)]
-    return Content("\n").join(lines)
-
-
-def _default(field: Field, form: Form) -> str:
-    mode = form.base.mode if form.base is not None else form.description.default_mode
-    value = field.item.default_in(mode)
-    if value is None:
-        return "none"
-    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return text if len(text) <= 60 else text[:59] + "…"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.dashboard.widgets.paint import LIVE, MUTED, STRONG, TEXT, Row, bar
 
-_LONGEST = 24  # of a name
+LONGEST = 24  # of a name
 _SHORTEST = 6  # of a bar, below which there is none
 
 
@@ -15,7 +15,7 @@ def bar_rows(bars: Sequence[tuple[str, float, str, bool]], width: int, *, top: f
     if not bars:
         return []
     full = top or max(value for _, value, _, _ in bars) or 1.0
-    label = min(_LONGEST, max(len(name) for name, *_ in bars))
+    label = min(LONGEST, max(len(name) for name, *_ in bars))
     words = max(len(text) for _, _, text, _ in bars)
     room = width - label - words - 4
     rows: list[Row] = []

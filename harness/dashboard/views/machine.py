@@ -38,6 +38,8 @@ def lamp(snapshot: Snapshot | None, history: History, threads: int | None) -> Ro
     run = snapshot.run(snapshot.current_run)
     if run is None or run.phase not in MEASURED_PHASES:
         return (("○ not measuring", FAINT),)
+    if snapshot.lanes > 1:
+        return (("○ side by side, not timed", FAINT),)
     contended, why = history.contention(threads)
     if contended is None:
         return (("○ contention not known", FAINT),)
@@ -220,7 +222,7 @@ def _fact(label: str, text: str) -> Row:
 
 def _pair(label: str, text: str, more: str, more_text: str, width: int) -> Row:
     row: Row = (*_fact(label, text), (f"  {more} ", MUTED), (more_text, TEXT))
-    return row if width_of(row) <= width and more_text != "–" else _fact(label, text)
+    return row if width_of(row) < width and more_text != "–" else _fact(label, text)
 
 
 def _degrees(value: float | None) -> str:

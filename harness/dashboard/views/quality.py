@@ -7,8 +7,8 @@ from dataclasses import replace
 from itertools import accumulate
 from statistics import median
 
-from harness.dashboard.views.bars import bar_rows
-from harness.dashboard.views.words import by_key, cell_name
+from harness.dashboard.views.bars import LONGEST, bar_rows
+from harness.dashboard.views.words import by_key, names_of
 from harness.dashboard.widgets.line_chart import Line, Plot
 from harness.dashboard.widgets.paint import (
     FAINT,
@@ -148,7 +148,8 @@ def _over_cells(snapshot: Snapshot, current: CellView, name: str, width: int) ->
     if not found:
         return []
     found.sort(key=lambda pair: -pair[0])
-    bars = [(cell_name(cell), value, f"{100 * value:.2f} %", cell.id == current.id) for value, cell in found]
+    names = names_of(snapshot.cells, LONGEST)
+    bars = [(names[cell.id], value, f"{100 * value:.2f} %", cell.id == current.id) for value, cell in found]
     return [((f" {name.replace('_', ' ')}", MUTED),), *bar_rows(bars, width, top=1.0)]
 
 

@@ -15,6 +15,7 @@ from harness.dashboard.widgets.paint import (
     Row,
     Span,
     bar,
+    clipped,
     spread_out,
     width_of,
 )
@@ -44,8 +45,9 @@ def status_rows(
     paused: bool = False,
     recorded: bool = False,
     banner: str | None = None,
+    note: str = "",
 ) -> tuple[Row, Row]:
-    """Two rows of `width` cells. `banner` stands in place of the second row's words."""
+    """Two rows of `width` cells. `banner` stands in place of the second row's words, `note` behind the ending."""
     if snapshot is None:
         return ((" nothing runs", STRONG),), ((f" {banner}" if banner else "", MUTED),)
     state, style = _STATES.get(snapshot.state, (snapshot.state, TEXT))
@@ -59,7 +61,7 @@ def status_rows(
     right += [("recorded  ", MUTED)] if recorded else []
     right += [(f" {state} ", f"{style} reverse"), (" ", TEXT)]
     first = spread_out(_title(snapshot, width - width_of(right) - 2), tuple(right), width)
-    return first, _second(snapshot, width, banner)
+    return first, _second(snapshot, width, banner, note)
 
 
 def _title(snapshot: Snapshot, room: int) -> Row:
@@ -81,11 +83,12 @@ def _title(snapshot: Snapshot, room: int) -> Row:
     return tuple(row)
 
 
-def _second(snapshot: Snapshot, width: int, banner: str | None) -> Row:
+def _second(snapshot: Snapshot, width: int, banner: str | None, note: str) -> Row:
     if banner:
         return ((f" {banner}", WARN),)
     if snapshot.over:
-        return _ending(snapshot, width)
+        right: Row = ((note, MUTED), (" ", TEXT)) if note else ()
+        return spread_out(clipped(_ending(snapshot), max(0, width - width_of(right) - 2)), right, width)
     left: list[Span] = [(" ", TEXT), *_runs(snapshot)]
     run = snapshot.run(snapshot.current_run)
     if snapshot.waiting_for:
@@ -122,6 +125,8 @@ def progress_text(run: RunView) -> str:
     if unit == "s":
         return f"{duration(run.progress_done)} of {duration(run.progress_total)}"
     unit = unit.removesuffix("s") if run.progress_total == 1 else unit
+    if unit.startswith("epoch") and run.progress_total is not None:
+        return f"{run.progress_done or 0.0:.2f} of {run.progress_total:g} {unit}".rstrip()
     return f"{_short(run.progress_done)} of {_short(run.progress_total)} {unit}".rstrip()
 
 
@@ -133,12 +138,14 @@ def _runs(snapshot: Snapshot) -> Row:
         row: list[Span] = [("run ", MUTED), (f"{begun}", STRONG), (f" of {len(runs)}", MUTED)]
     else:
         row = [("1 run" if len(runs) == 1 else f"{len(runs)} runs", MUTED)]
+    if len(snapshot.going) > 1:
+        row.append((f", {len(snapshot.going)} side by side", MUTED))
     if 1 < len(runs) <= _MOST_SIGNS:
         row += [(" ", TEXT), *(sign(run) for run in runs)]
     return tuple(row)
 
 
-def _ending(snapshot: Snapshot, width: int) -> Row:
+def _ending(snapshot: Snapshot) -> Row:
     runs = list(runs_of(snapshot))
     well = sum(run.status == "ok" for run in runs)
     row: list[Span] = [(" ", TEXT)]

@@ -1,33 +1,12 @@
-"""The rows of the tabs: what happened, what the worker printed, and every setting with its origin."""
+"""The rows of two tabs: what the worker printed, and every setting with its origin."""
 
 from __future__ import annotations
 
 from harness.dashboard.details import Details, RunDetails
 from harness.dashboard.views.words import cell_name
-from harness.dashboard.widgets.paint import BAD, FAINT, LIVE, MUTED, STRONG, TEXT, WARN, Row
+from harness.dashboard.widgets.paint import FAINT, LIVE, MUTED, STRONG, TEXT, Row
 from harness.execution.snapshot import Snapshot
 from harness.ids import short_id
-
-_LEVELS = {"info": TEXT, "warning": WARN, "error": BAD}
-_SIGNS = {"info": " ", "warning": "!", "error": "✗"}
-
-
-def event_rows(snapshot: Snapshot) -> tuple[Row, ...]:
-    """A line each: when, how serious, which run, what."""
-    rows: list[Row] = []
-    for line in snapshot.lines:
-        style = _LEVELS.get(line.level, TEXT)
-        run = snapshot.run(line.run_id)
-        where = f"{run.repeat + 1:>3} " if run is not None else "    "
-        rows.append(
-            (
-                (f" {line.at} ", MUTED),
-                (f"{_SIGNS.get(line.level, ' ')} ", f"{style} bold"),
-                (where, FAINT),
-                (_one_line(line.text), style),
-            )
-        )
-    return tuple(rows) or (((" nothing has happened yet", MUTED),),)
 
 
 def log_rows(details: RunDetails | None) -> tuple[Row, ...]:
@@ -69,7 +48,3 @@ def setting_rows(details: Details | None, snapshot: Snapshot, cell_id: str) -> t
             )
         )
     return tuple(rows)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

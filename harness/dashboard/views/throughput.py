@@ -5,8 +5,8 @@ from __future__ import annotations
 from statistics import median
 
 from harness.dashboard.history import History
-from harness.dashboard.views.bars import bar_rows
-from harness.dashboard.views.words import by_key, cell_name
+from harness.dashboard.views.bars import LONGEST, bar_rows
+from harness.dashboard.views.words import by_key, names_of
 from harness.dashboard.widgets.line_chart import Line, Plot
 from harness.dashboard.widgets.paint import FAINT, LIVE, MUTED, STRONG, TEXT, WARN, Row, Span
 from harness.execution.snapshot import CellView, RunView, Snapshot, WindowView
@@ -15,19 +15,25 @@ from harness.report.numbers import brief
 EARLIER_SHOWN = 5
 _WHOLE = 0.6  # of the usual length of a window
 _NARROWEST = 0.1  # of its top that the range of y covers at least, so that a steady rate looks steady
+_LEAST_POINTS = 3
 _BYTES = ("B", "bytes")
 _CONDITIONS = ("", "s", "steps", "epochs")  # how far a stop condition is, which is no rate
 
 
-def throughput_row(cell: CellView, run: RunView, history: History) -> Row:
-    """`61.3k samples/s  repeat 3` and how that compares with the median of the other repeats, where there are some."""
-    value, unit = _value(run, history)
+def throughput_row(cell: CellView, run: RunView, history: History, *, lanes: int = 1) -> Row:
+    """`61.3k samples/s  repeat 3` and how that compares with the median of the other repeats, where there are some.
+
+    With several lanes runs go on side by side, and have none.
+    """
+    if lanes > 1:
+        return (" ", TEXT), ("–", STRONG), (" runs side by side are not timed", MUTED)
+    value, unit = _value(run, history, cell.rate_unit)
     row: list[Span] = [(" ", TEXT), (brief(value, unit) if value is not None else "–", STRONG)]
     if value is None:
         row.append((_why_none(run), MUTED))
     others = [
         known for other in cell.runs if other.id != run.id and other.status == "ok"
-        and (known := _value(other, history)[0]) is not None
+        and (known := _value(other, history, "")[0]) is not None
     ]  # fmt: skip
     if others and value is not None:
         middle = median(others)
@@ -40,8 +46,10 @@ def throughput_row(cell: CellView, run: RunView, history: History) -> Row:
     return tuple(row)
 
 
-def throughput_plot(cell: CellView, run: RunView, history: History) -> Plot:
+def throughput_plot(cell: CellView, run: RunView, history: History, *, lanes: int = 1) -> Plot:
     """Windows over the seconds since the first of them; warm-up is faint, earlier repeats lie behind."""
+    if lanes > 1:
+        return Plot(empty="")
     if not run.windows and run.progress_unit not in _CONDITIONS and (points := history.rates(run.id)):
         line = Line(tuple(at for at, _ in points), tuple(rate for _, rate in points), LIVE)
         return Plot((line,), x_unit="s", y_unit="bytes/s" if run.progress_unit in _BYTES else "")
@@ -71,10 +79,10 @@ def _begin(windows: tuple[WindowView, ...]) -> float:
     return windows[0].at_s - windows[0].seconds if windows else 0.0
 
 
-def _value(run: RunView, history: History) -> tuple[float | None, str]:
+def _value(run: RunView, history: History, rate_unit: str) -> tuple[float | None, str]:
     """Throughput where there is one, else bytes per second."""
     if run.throughput is not None:
-        return run.throughput, "samples/s"
+        return run.throughput, rate_unit
     metrics = by_key(run)
     for name in ("throughput", "bandwidth"):
         if name in metrics and metrics[name].value is not None:
@@ -82,7 +90,7 @@ def _value(run: RunView, history: History) -> tuple[float | None, str]:
     if run.progress_unit not in _CONDITIONS:
         points = history.rates(run.id)
         return (points[-1][1] if points else None), f"{run.progress_unit}/s"
-    return None, "samples/s"
+    return None, rate_unit
 
 
 def _why_none(run: RunView) -> str:
@@ -104,9 +112,15 @@ def _why_empty(run: RunView) -> str:
 def throughput_bars(snapshot: Snapshot, current: CellView, width: int) -> tuple[Row, ...]:
     """The median throughput of each cell that has one, in the order of the cells."""
     found = []
+    names = names_of(snapshot.cells, LONGEST)
     for cell in snapshot.cells:
         rates = [run.throughput for run in cell.runs if run.throughput is not None]
         if rates:
             middle = median(rates)
-            found.append((cell_name(cell), middle, brief(middle, "samples/s"), cell.id == current.id))
+            found.append((names[cell.id], middle, brief(middle, cell.rate_unit), cell.id == current.id))
     return ((), *bar_rows(found, width)) if len(found) > 1 else ()
+
+
+def says_something(plot: Plot) -> bool:
+    """A line that is more than a few points: a pass of milliseconds has a window or two, which bars show better."""
+    return any(len(line.x) >= _LEAST_POINTS for line in plot.lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from harness.dashboard.views.words import cell_name, headline, sign
+from harness.dashboard.views.words import headline, names_of, sign
 from harness.dashboard.widgets.paint import (
     BAD,
     LIVE,
@@ -24,6 +24,7 @@ from harness.execution.snapshot import CellView, RunView, Snapshot
 from harness.report.numbers import duration
 
 _MOST_SIGNS = 10
+_BESIDE = 6  # cells of a line of the tree that are neither name nor signs
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,14 @@ def nodes(
     """The lines. One cell alone has no line of its own. `order` lists run ids as they were planned."""
     turns = _turns(snapshot, order)
     several = len(snapshot.cells) > 1
+    names = names_of(snapshot.cells, width - _BESIDE - max((_signs_width(cell) for cell in snapshot.cells), default=0))
     found: list[Node] = []
     for cell in snapshot.cells:
         opened = not several or cell.id in open_cells
         if several:
-            found.append(Node(cell.id, None, _cell_row(cell, width, opened=opened, current=snapshot.current_run)))
+            found.append(
+                Node(cell.id, None, _cell_row(cell, names[cell.id], width, opened=opened, current=snapshot.current_run))
+            )
         if opened:
             found += [
                 Node(cell.id, run.id, _run_row(cell, run, turns.get(run.id), width, "  " if several else ""))
@@ -64,16 +68,23 @@ def _turns(snapshot: Snapshot, order: Sequence[str]) -> dict[str, int]:
     return {run.id: number for number, run in enumerate(pending, start=1)}
 
 
-def _cell_row(cell: CellView, width: int, *, opened: bool, current: str | None) -> Row:
-    here = any(run.id == current for run in cell.runs)
-    left: list[Span] = [(" ▾ " if opened else " ▸ ", LIVE if here else MUTED)]
-    left.append((cell_name(cell), STRONG if here else TEXT))
+def _signs_width(cell: CellView) -> int:
+    return width_of(_signs(cell))
+
+
+def _signs(cell: CellView) -> Row:
+    """A sign for each run, or how many of many ended well."""
     if len(cell.runs) <= _MOST_SIGNS:
-        right: list[Span] = [*(sign(run) for run in cell.runs)]
-    else:
-        right = [(f"{sum(run.status == 'ok' for run in cell.runs)}/{len(cell.runs)}", MUTED)]
-    room = width - sum(len(text) for text, _ in right) - 3
-    return spread_out(clipped(tuple(left), room), (*right, (" ", TEXT)), width)
+        return tuple(sign(run) for run in cell.runs)
+    return ((f"{sum(run.status == 'ok' for run in cell.runs)}/{len(cell.runs)}", MUTED),)
+
+
+def _cell_row(cell: CellView, name: str, width: int, *, opened: bool, current: str | None) -> Row:
+    here = any(run.id == current or run.status == "running" for run in cell.runs)
+    left: list[Span] = [(" ▾ " if opened else " ▸ ", LIVE if here else MUTED)]
+    left.append((name, STRONG if here else TEXT))
+    right = _signs(cell)
+    return spread_out(clipped(tuple(left), width - width_of(right) - 3), (*right, (" ", TEXT)), width)
 
 
 def _run_row(cell: CellView, run: RunView, turn: int | None, width: int, indent: str) -> Row:

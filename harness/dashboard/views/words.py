@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.dashboard.widgets.paint import BAD, FAINT, GOOD, LIVE, MUTED, WARN
 from harness.execution.snapshot import CellView, MetricView, RunView, Snapshot
@@ -41,6 +41,11 @@ def headline(run: RunView) -> str:
     return brief(metric.value, metric.unit) if metric is not None else ""
 
 
+def result(run: RunView, rate_unit: str) -> str:
+    """The same with its unit: `61.2k samples/s`."""
+    return brief(run.throughput, rate_unit) if run.throughput is not None else headline(run)
+
+
 def by_key(run: RunView) -> dict[str, MetricView]:
     return {metric_key(metric.name, metric.labels): metric for metric in run.metrics}
 
@@ -51,6 +56,15 @@ def cell_of(snapshot: Snapshot, run_id: str | None) -> CellView | None:
 
 def cell_name(cell: CellView) -> str:
     return cell.label or f"{cell.workload} {cell.mode} on {cell.device}"
+
+
+def names_of(cells: Sequence[CellView], room: int) -> dict[str, str]:
+    """What each cell is called, by id; where that takes more than `room`, its settings by their values alone."""
+    names = {cell.id: cell_name(cell) for cell in cells}
+    if max(map(len, names.values()), default=0) <= room:
+        return names
+    short = {key: ", ".join(part.partition("=")[2] or part for part in name.split(", ")) for key, name in names.items()}
+    return short if len(set(short.values())) == len(set(names.values())) else names
 
 
 def runs_of(snapshot: Snapshot) -> Iterator[RunView]:

@@ -16,7 +16,9 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from harness.dashboard.widgets.braille import (
+from harness.dashboard.widgets.paint import FAINT, MUTED, TEXT, Palette, strip_of
+from harness.dashboard.widgets.rows import Painted
+from harness.report.braille import (
     Canvas,
     Range,
     clock_ticks,
@@ -25,8 +27,6 @@ from harness.dashboard.widgets.braille import (
     ticks,
     value_range,
 )
-from harness.dashboard.widgets.paint import FAINT, MUTED, TEXT, Palette, strip_of
-from harness.dashboard.widgets.rows import Painted
 from harness.report.numbers import clock
 
 _NARROWEST = 12  # cells of canvas, below which there are no axes

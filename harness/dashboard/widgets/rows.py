@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from textual import events
 from textual.app import App
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
@@ -61,19 +62,36 @@ class LinesView(Painted, ScrollView, can_focus=True):
         super().__init__(id=id)
         self.rows: tuple[Row, ...] = ()
         self._follow = follow
+        self._seen_end = True
 
     def show(self, rows: Sequence[Row]) -> None:
         new = tuple(rows)
         if new == self.rows:
             return
-        at_end = self.scroll_offset.y >= self.max_scroll_y
         grown = len(new) != len(self.rows)
         self.rows = new
         if grown:
+            at_end = self._at_end
             self.virtual_size = Size(0, len(new))
-        if self._follow and at_end and grown:
-            self.scroll_end(animate=False, immediate=True)
+            if at_end:
+                self.call_after_refresh(self._to_end)
         self.refresh()
+
+    @property
+    def _at_end(self) -> bool:
+        return self._follow and self.scroll_offset.y >= self.max_scroll_y
+
+    def _to_end(self) -> None:
+        self.scroll_end(animate=False, immediate=True)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """What was in sight at the end stays there when the room shrinks."""
+        if self._follow and self._seen_end:
+            self.call_after_refresh(self._to_end)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._seen_end = self._at_end
 
     def render_line(self, y: int) -> Strip:
         place = self.scroll_offset.y + y

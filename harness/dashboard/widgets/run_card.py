@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widgets import Static
 
+from harness.dashboard.views.wrap import wrapped
 from harness.dashboard.widgets.cells import fitted
 from harness.dashboard.words import local_time, status_tone
 from harness.ids import short_id
@@ -21,13 +22,12 @@ class RunCard(Static):
     """Shows a run; `brief` leaves out all but what the list has no room for."""
 
     def show(self, run: RunSummary | None, metrics: tuple[MetricRecord, ...] | None = None) -> None:
-        if run is None:
-            self.update("")
-            return
-        narrow = self.screen.has_class("-narrow")
-        self.update(
-            _brief(run) if narrow else _whole(run, metrics or tuple(run.metrics.values()), self.size.width or 40)
-        )
+        content = Content("")
+        if run is not None:
+            narrow = self.screen.has_class("-narrow")
+            known = metrics or tuple(run.metrics.values())
+            content = _brief(run) if narrow else _whole(run, known, self.size.width or 40)
+        self.update(content, layout=False)  # its size is the screen's to say: a layout would draw all of it anew
 
 
 def _brief(run: RunSummary) -> Content:
@@ -51,11 +51,12 @@ def _whole(run: RunSummary, metrics: tuple[MetricRecord, ...], width: int) -> Co
     lines.append(Content(""))
     for label, value in (
         ("tags", ", ".join(run.tags) or "–"), ("note", run.note or "–"), ("experiment", short_id(run.experiment_id)),
-        ("run", f"{short_id(run.id)}, repeat {run.repeat}"), ("started", local_time(run.started_at)),
+        ("run", f"{short_id(run.id)}, repeat {run.repeat + 1}"), ("started", local_time(run.started_at)),
         ("took", duration(run.wall_s)), ("profile", run.profile or "–"), ("clock", run.timing_scope),
         ("settings", run.params_hash), ("host", run.host or "–"),
     ):  # fmt: skip
-        lines.append(Content.assemble((label.ljust(_LABEL), _MUTED), value))
+        for place, part in enumerate(wrapped(value, max(10, width - _LABEL))):
+            lines.append(Content.assemble((label.ljust(_LABEL) if place == 0 else " " * _LABEL, _MUTED), part))
     if metrics:
         lines.append(Content(""))
     for role in _ROLES:

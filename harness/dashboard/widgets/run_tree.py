@@ -92,8 +92,9 @@ class RunTree(Painted, ScrollView, can_focus=True):
             self._into_sight(place)
 
     def _open_cells(self, snapshot: Snapshot) -> set[str]:
-        """The cell of the current run, and what was opened by hand."""
-        current = {cell.id for cell in snapshot.cells for run in cell.runs if run.id == snapshot.current_run}
+        """The cells of the runs that go on, and what was opened by hand."""
+        followed = {snapshot.current_run, *(run.id for run in snapshot.going)}
+        current = {cell.id for cell in snapshot.cells for run in cell.runs if run.id in followed}
         found = current | ({self._cursor[0]} if self._cursor is not None and self._cursor[1] is not None else set())
         for cell_id, opened in self._folds.items():
             (found.add if opened else found.discard)(cell_id)

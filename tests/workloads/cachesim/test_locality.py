@@ -14,7 +14,6 @@ from workloads.cachesim import locality
 from workloads.cachesim.locality import (
     distance_counts,
     log2_histogram,
-    popcount,
     reuse_time_histogram,
     reuse_time_quantile,
     successor_hits,
@@ -54,13 +53,21 @@ def test_distances_equal_the_definition(ids):
 
 @pytest.mark.parametrize("unique", [70, 5_000, 300_000])
 def test_distances_do_not_change_when_slots_are_numbered_anew(unique):
-    """600,000 requests run out of the 262,144 slots that few rows get; a sorted list is the oracle of a cyclic walk."""
+    """600,000 requests run out of the slots that so many rows get; in a cyclic walk every distance is known."""
     walk = np.tile(np.arange(unique, dtype=np.int32), -(-600_000 // unique))[:600_000]
     counts = distance_counts(walk, unique)
     assert counts[0] == unique and counts[unique] == 600_000 - unique
     mixed = np.concatenate((walk, walk[::-1]))
     counts = distance_counts(mixed, unique)
     assert counts.sum() == mixed.size and counts[0] == unique
+
+
+def test_distances_of_a_walk_there_and_back_are_each_met_once():
+    """3 M rows have slots in three regions, the largest part; on the way back row k from the end has distance k."""
+    unique = 3_000_000
+    there = np.arange(unique, dtype=np.int32)
+    counts = distance_counts(np.concatenate((there, there[::-1])), unique)
+    assert counts[0] == unique and (counts[1:] == 1).all()
 
 
 @given(IDS)
@@ -96,12 +103,6 @@ def test_successors_equal_the_definition(ids, window):
         first += followed[:1] == [ids[place]]
         within += ids[place] in followed
     assert successor_hits(*dense(ids), window) == (eligible, first, within)
-
-
-@given(st.integers(0, (1 << 64) - 1))
-@settings(deadline=None)
-def test_popcount_counts_bits(word):
-    assert popcount(np.uint64(word)) == word.bit_count()
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=70))

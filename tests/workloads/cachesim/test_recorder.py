@@ -161,3 +161,16 @@ def test_wrong_use_is_told_in_a_sentence(tmp_path):
     recorder.add_matrix(np.array([[1]]))
     with pytest.raises(UsageError, match=r"ends in '\.txt', expected \.npz or \.oracleGeneral"):
         recorder.save(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("limit", [None, 1, 7, 12, 100])
+def test_several_batches_at_once_are_what_they_are_one_by_one(limit):
+    schema = Schema((Table("a", 50), Table("b", 50)))
+    ids = np.random.default_rng(3).integers(50, size=(23, 2))
+    whole, single = LookupRecorder(schema=schema, limit=limit), LookupRecorder(schema=schema, limit=limit)
+    whole.add_matrix(ids, batch=5)
+    for start in range(0, 23, 5):
+        single.add_matrix(ids[start : start + 5])
+    same_trace(whole.trace(), single.trace())
+    with pytest.raises(UsageError, match="the row number -1 is negative"):
+        LookupRecorder(schema=schema).add_matrix(np.array([[0, -1]]), batch=1)

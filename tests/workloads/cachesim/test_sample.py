@@ -129,5 +129,11 @@ def test_shards_hold_the_trace_in_order(tmp_path):
     texts = write_shards(trace, tmp_path, "dataset_0_sampled_80", size=1000, form="text")
     assert [len(path.read_text().splitlines()) for path in texts] == [1000] * 6
     assert lookups(read_trace(texts, ReadOptions(format="recmg"))) == lookups(trace)
+    for name in ("dataset_0_sampled_80_x.npz", "dataset_0_sampled_8_1.npz", "other_1.npz"):
+        (tmp_path / name).write_bytes(b"mine")
+    fewer = write_shards(trace, tmp_path, "dataset_0_sampled_80", size=4000, replace_all=True)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {path.name for path in fewer} | {"dataset_0_sampled_80_x.npz", "dataset_0_sampled_8_1.npz",
+                                                    "other_1.npz"}  # fmt: skip
     with pytest.raises(UsageError, match="a shard needs at least 1 request, not 0"):
         shard_bounds(trace, 0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -169,3 +170,20 @@ def test_what_a_killed_builder_left_is_cleared_away(tmp_path):
     assert list(tmp_path.glob("key.tmp-*"))
     assert cached(tmp_path, "key", build_squares).built
     assert not list(tmp_path.glob("key.tmp-*"))
+
+
+def test_who_waits_for_another_to_build_gives_signs_of_life(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "_POLL_S", 0.01)
+    signs = []
+    with (tmp_path / "key.lock").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+        def waiting():
+            signs.append(len(signs))
+            if len(signs) == 3:
+                fcntl.flock(file, fcntl.LOCK_UN)
+
+        entry = cached(tmp_path, "key", lambda folder: {"rows": 1}, waiting=waiting)
+    assert (signs, entry.facts, entry.built) == ([0, 1, 2], {"rows": 1}, True)
+    cached(tmp_path, "key", lambda folder: {"rows": 2}, waiting=waiting)
+    assert len(signs) == 3

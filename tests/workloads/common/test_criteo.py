@@ -241,7 +241,11 @@ def test_a_truncated_last_line_is_named(tmp_path):
         (b"\x00\x01\x02" * 50_000, "is not Criteo text: ", "separated by tabs"),
         (b"a" * 200_000, "is not Criteo text: line 1 has no end", "separated by tabs"),
         (gzip.compress(b"", mtime=0), "is empty inside its gzip wrapping", None),
-        (gzip.compress((line() + "\n").encode() * 2000, mtime=0)[:-9], "cannot be unpacked beyond line", "cut short or damaged"),
+        (
+            gzip.compress((line() + "\n").encode() * 2000, mtime=0)[:-9],
+            "cannot be unpacked beyond line",
+            "cut short or damaged",
+        ),
         (b"\x1f\x8bnonsense", "cannot be unpacked beyond line 1", "damaged"),
     ],
 )

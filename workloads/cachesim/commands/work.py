@@ -1,4 +1,4 @@
-"""What `bench cache …` does. Each function takes its settings and the job, and gives an answer."""
+"""What `bench cache inspect, sample, generate, convert` do: settings and a job in, an answer out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from harness.api import Answer, Job, UsageError
-from workloads.cachesim import source
 from workloads.cachesim.commands.description import (
     ConvertConfig,
     Form,
@@ -15,14 +14,13 @@ from workloads.cachesim.commands.description import (
     InspectConfig,
     SampleConfig,
 )
+from workloads.cachesim.commands.shared import check_free, named, read
 from workloads.cachesim.config import CacheSimConfig
 from workloads.cachesim.generators.registry import generate_from, make_spec
 from workloads.cachesim.generators.zipf import REFERENCE_REQUESTS, REFERENCE_SEED, reference_zipf
 from workloads.cachesim.inspect import inspect_trace
 from workloads.cachesim.inspect_report import report_lines
-from workloads.cachesim.reading import ReadSettings
 from workloads.cachesim.sample import SHARD_REQUESTS, Sampled, sample_batches, sample_rows, write_shards
-from workloads.cachesim.traces.formats import open_trace
 from workloads.cachesim.traces.schema import read_schema
 from workloads.cachesim.traces.trace import Trace
 from workloads.cachesim.traces.writers import write_npz, write_oracle_general, write_recmg
@@ -32,7 +30,7 @@ _ENDINGS: dict[str, Form] = {".npz": "npz", ".oraclegeneral": "oracleGeneral", "
 
 def inspect(config: InspectConfig, job: Job) -> Answer:
     """Some passes over the trace; all figures are exact."""
-    trace = _read(config, config.trace, job)
+    trace = read(config, config.trace, job)
     report = inspect_trace(
         trace, window=config.window, progress=lambda done, total: job.progress(done, total, "of the passes")
     )
@@ -42,7 +40,7 @@ def inspect(config: InspectConfig, job: Job) -> Answer:
 def convert(config: ConvertConfig, job: Job) -> Answer:
     """Reads one form and writes another."""
     output, form = _target(config.output, config.to, config.force)
-    trace = _read(config, config.trace, job)
+    trace = read(config, config.trace, job)
     _write(trace, output, form)
     return _written(trace, output, form)
 
@@ -65,17 +63,17 @@ def generate(config: GenerateConfig, job: Job) -> Answer:
 
 def sample(config: SampleConfig, job: Job) -> Answer:
     """A share of the rows, batches or samples; what it distorts is said."""
-    output = _named(config.output)
+    output = named(config.output)
     sharded = config.shard is not None or config.text
     if not sharded and output.suffix.lower() != ".npz":
         raise UsageError(
             f"output = {output} does not end in .npz", hint="call it .npz, or ask for shards: --shard 5M, --text"
         )
     if not sharded:
-        _check_free(output, config.force)
+        check_free(output, config.force)
     if config.by == "row" and config.shuffle:
         raise UsageError("--shuffle orders batches or samples anew, and rows are sampled", hint="add --by batch")
-    trace = _read(config, config.trace, job)
+    trace = read(config, config.trace, job)
     if config.by == "row":
         found = sample_rows(trace, config.rate, seed=config.seed)
     else:
@@ -97,6 +95,7 @@ def _shards(found: Sampled, config: SampleConfig, folder: Path, job: Job) -> Ans
         size=config.shard or SHARD_REQUESTS,
         form="text" if config.text else "npz",
         progress=lambda done, total: job.progress(done, total, "of the requests"),
+        replace_all=config.force,
     )
     value = {**_sample_facts(found), "files": [str(path) for path in paths]}
     return Answer(lines=[f"{len(paths)} shards in {folder}: {_sample_words(found)}"], value=value)
@@ -129,13 +128,6 @@ def _sample_facts(found: Sampled) -> dict[str, Any]:
     }
 
 
-def _read(config: ReadSettings, patterns: tuple[str, ...], job: Job) -> Trace:
-    if not patterns:
-        raise UsageError("no trace was named", hint="a file, or a quoted pattern such as 'logs/*.parquet'")
-    options = source.read_options(config, lambda done, total: job.progress(done, total, "of the trace"))
-    return open_trace(list(patterns), options, cache_root=job.cache_dir)
-
-
 def _reference(config: GenerateConfig) -> Trace:
     """The published trace: nothing of it can be chosen but its length."""
     if config.settings or config.batch_size is not None or config.seed not in (0, REFERENCE_SEED):
@@ -147,27 +139,14 @@ def _reference(config: GenerateConfig) -> Trace:
 
 
 def _target(output: Path | None, form: Form | None, force: bool) -> tuple[Path, Form]:
-    path = _named(output)
+    path = named(output)
     told = form or _ENDINGS.get(path.suffix.lower())
     if told is None:
         raise UsageError(
             f"output = {path} does not tell its format", hint="end it in .npz, .oracleGeneral or .txt, or give --to"
         )
-    _check_free(path, force)
+    check_free(path, force)
     return path, told
-
-
-def _named(output: Path | None) -> Path:
-    if output is None:
-        raise UsageError("no file was named to write to", hint="--output lookups.npz")
-    return output
-
-
-def _check_free(path: Path, force: bool) -> None:
-    if path.is_dir():
-        raise UsageError(f"output = {path} is a folder, expected a file")
-    if path.exists() and not force:
-        raise UsageError(f"output = {path} is there already", hint="choose another name, or add --force")
 
 
 def _write(trace: Trace, path: Path, form: Form) -> None:

@@ -40,7 +40,7 @@ class Curve:
     @property
     def complete(self) -> bool:
         """Every size from 0 to `unique` is there."""
-        return self.sizes.size == self.unique + 1 and self.sizes[0] == 0
+        return self.sizes.size == self.unique + 1 and int(self.sizes[0]) == 0
 
     @property
     def hit_ratios(self) -> Ratios | None:

@@ -25,6 +25,7 @@ from workloads.cachesim.curves.tables import requests_by_table
 from workloads.cachesim.locality import FIRST, distance_counts
 from workloads.cachesim.policies.jit import compiled
 from workloads.cachesim.traces.trace import Trace
+from workloads.cachesim.traces.writers import whole_file
 
 BINS = 100  # one for each hundredth of the table
 FORMAT = 1
@@ -113,9 +114,8 @@ def distinct_in_batches(ids: Ids, unique: int, batch_starts: Integers) -> Ids:
 def write_offload_stats(stats: Sequence[OffloadStats], path: Path) -> None:
     """As JSON, complete or not at all."""
     text = json.dumps({"format": FORMAT, "tables": [dataclasses.asdict(each) for each in stats]}, indent=1)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as file:
+        file.write(text.encode() + b"\n")
 
 
 def read_offload_stats(path: Path) -> tuple[OffloadStats, ...]:

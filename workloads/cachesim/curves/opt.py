@@ -35,7 +35,6 @@ Progress = Callable[[int, int], None]
 FREE = np.int32(-(1 << 30))  # taken room where nothing is asked for: less than any cache
 MOST_INTERVALS = (1 << 30) - 1  # two steps each, numbered in 32 bits
 REQUEST_BYTES = 2 * (2 * 8 + 1) + 3 * 4  # two steps of 8 bytes in two copies and a flag; next use, its end, an id
-LEVELS = 8  # of a bitset over all steps
 ROUND_STEPS = 1 << 25  # between two reports of progress
 MOST_PROBLEMS = 512  # that wait at a time: one for each time the sizes are halved
 
@@ -94,14 +93,13 @@ def _settle(
     # A row that must be admitted takes a line of its own: C lines leave C - 1 to the rows that wait.
     own = 0 if bypass else 1
     rejected = np.zeros(2 * intervals, np.uint8)
-    words, _ = bits.empty_set(2 * intervals)
-    bases, work = np.zeros(LEVELS, np.int64), np.zeros((MOST_PROBLEMS, 5), np.int64)
+    held, work = bits.empty_set(2 * intervals), np.zeros((MOST_PROBLEMS, 5), np.int64)
     work[0] = (0, 2 * intervals, 0, grid.size if grid.size else highest, 0)
     if grid.size:
         grid = np.maximum(grid - own, 0)
     waiting, settled = 1, 0
     while waiting:
-        waiting, done = _bisect(partner, taken, rejected, words, bases, work, waiting, grid, own, counts, ROUND_STEPS)
+        waiting, done = _bisect(partner, taken, rejected, held, work, waiting, grid, own, counts, ROUND_STEPS)
         settled += done
         if progress is not None:
             progress(settled, intervals)
@@ -141,8 +139,7 @@ def _bisect(
     partner: Steps,
     taken: Steps,
     rejected: Flags,
-    words: bits.Words,
-    bases: bits.Bases,
+    held: bits.BitSet,
     work: Integers,
     waiting: int,
     grid: Integers,
@@ -173,7 +170,7 @@ def _bisect(
         middle = _between(low, high) if grid.size == 0 else (low + high) // 2
         room = middle if grid.size == 0 else grid[middle - 1]
         stop = first + steps
-        accepted = _replay(partner[copy, first:stop], taken[copy, first:stop], rejected[first:stop], words, bases, room)
+        accepted = _replay(partner[copy, first:stop], taken[copy, first:stop], rejected[first:stop], held, room)
         highest = _divide(
             partner[copy, first:stop],
             taken[copy, first:stop],
@@ -199,34 +196,25 @@ def _between(low: int, high: int) -> int:
 
 
 @compiled
-def _replay(partner: Steps, taken: Steps, rejected: Flags, words: bits.Words, bases: bits.Bases, room: int) -> int:
+def _replay(partner: Steps, taken: Steps, rejected: Flags, held: bits.BitSet, room: int) -> int:
     """OPT at one size: marks both steps of the intervals rejected; how many are accepted.
 
-    `words` is empty before and after.
+    `held` is empty before and after.
     """
-    levels, width = 0, partner.size
-    bases[0] = 0
-    while True:
-        width = (width + 63) >> 6
-        levels += 1
-        if width == 1:
-            break
-        bases[levels] = bases[levels - 1] + width
-    own_bases = bases[:levels]
     rejected[:] = 0
     open_, accepted = 0, 0
     for step in range(partner.size):
         end = partner[step]
         if end > step:
-            bits.insert(words, own_bases, end)
+            bits.insert(held, end)
             open_ += 1
         elif rejected[step] == 0:
-            bits.remove(words, own_bases, step)
+            bits.remove(held, step)
             open_ -= 1
             accepted += 1
         while open_ > room - taken[step]:
-            farthest = bits.highest(words, own_bases)
-            bits.remove(words, own_bases, farthest)
+            farthest = bits.highest(held)
+            bits.remove(held, farthest)
             rejected[farthest] = 1
             rejected[partner[farthest]] = 1
             open_ -= 1

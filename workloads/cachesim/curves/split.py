@@ -91,24 +91,36 @@ def split_budget(curves: Sequence[Curve], row_bytes: Sequence[int], budget_bytes
     return Split(shares, budget_bytes, most_hits, None if everything else price)
 
 
-def even_split(curves: Sequence[Curve], row_bytes: Sequence[int], budget_bytes: int) -> Split:
-    """The same share of the rows of each table (one cache load factor for all), as a baseline; complete curves."""
-    _check(curves, row_bytes, budget_bytes)
+def given_split(
+    curves: Sequence[Curve], row_bytes: Sequence[int], budget_bytes: int, rows: Sequence[int], most_hits: float
+) -> Split:
+    """What `rows` [T] hit, however they were chosen. `most_hits` is that of the optimal split of the same budget.
+
+    Rows beyond those that are looked up hit no more. Raises UsageError for a size that a curve does not know.
+    """
+    shares = [
+        _share(curve, size, _hits_at(curve, size), width)
+        for curve, width, size in zip(curves, row_bytes, rows, strict=True)
+    ]
+    return Split(tuple(shares), budget_bytes, most_hits, None)
+
+
+def even_rows(heights: Sequence[int], row_bytes: Sequence[int], budget_bytes: int) -> list[int]:
+    """Rows [T] of the same share of each table's `heights` (one cache load factor for all), the largest that fits."""
     parts = 1 << 40
 
     def cost(numerator: int) -> int:
-        return sum(c.unique * numerator // parts * width for c, width in zip(curves, row_bytes, strict=True))
+        return sum(rows * numerator // parts * width for rows, width in zip(heights, row_bytes, strict=True))
 
     low, high = 0, parts
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if cost(middle) <= budget_bytes else (low, middle - 1)
-    shares = []
-    for curve, width in zip(curves, row_bytes, strict=True):
-        rows = curve.unique * low // parts
-        shares.append(_share(curve, rows, curve.hits_at(rows), width))
-    best = split_budget(curves, row_bytes, budget_bytes)
-    return Split(tuple(shares), budget_bytes, best.most_hits, None)
+    return [rows * low // parts for rows in heights]
+
+
+def _hits_at(curve: Curve, rows: int) -> int:
+    return curve.hits_at(min(rows, curve.unique)) if rows else 0
 
 
 def _pieces(

@@ -2,7 +2,7 @@
 
 Such a trace has the bursts of the one its distances come from, and by construction (nearly) its exact LRU curve, which
 no generator of independent references has. The depth is found by descending a bitset of slots with sums on three
-levels, as in `locality`.
+levels.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ from workloads.cachesim.generators.spec import (
     threshold,
     trace_in_order,
 )
-from workloads.cachesim.locality import BLOCK_SLOTS, FIRST, distance_counts, log2_histogram, popcount
+from workloads.cachesim.locality import FIRST, distance_counts, log2_histogram
+from workloads.cachesim.policies.instructions import set_bits
 from workloads.cachesim.traces.trace import Trace
 from workloads.common.counter import stream
 from workloads.common.sampling import cell_table
 
 NEW = 0  # a drawn depth that asks for a new row
+BLOCK_SLOTS = 1 << 18  # 64 groups of 64 words of 64 slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +184,11 @@ def _draw(
                 depth -= groups[group]
                 group -= 1
             word = (group << 6) + 63
-            held = popcount(words[word])
+            held = np.int64(set_bits(words[word]))
             while held < depth:
                 depth -= held
                 word -= 1
-                held = popcount(words[word])
+                held = np.int64(set_bits(words[word]))
             bits = words[word]
             bit = 63
             while True:

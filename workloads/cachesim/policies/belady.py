@@ -7,7 +7,8 @@ Among rows never used again the choice changes no count.
 
 The state is a set of trace positions: the next use of each resident row. The request at position i hits if and only
 if i is in the set, the victim is the highest member, and rows never used again are only counted, so nothing is kept
-for each row.
+for each row. A member that was hit stays in the set: it lies behind all that are asked for, so it is never the highest
+while a row must leave.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Belady:
         self.counts = engine.new_counts()
         self._lines = setup.lines
         self._next_use = setup.next_use
-        self._words, self._bases = bits.empty_set(setup.requests)
+        self._uses = bits.empty_set(setup.requests)
         self._start = 0
         self._alive = 0  # resident rows that will be used again
         self._dead = 0  # resident rows that will not
@@ -44,8 +45,7 @@ class Belady:
             self._start,
             stop,
             mask,
-            self._words,
-            self._bases,
+            self._uses,
             self._alive,
             self._dead,
             self._lines,
@@ -67,8 +67,7 @@ def _feed(
     start: int,
     stop: int,
     mask: Bytes,
-    words: bits.Words,
-    bases: bits.Bases,
+    uses: bits.BitSet,
     alive: int,
     dead: int,
     lines: int,
@@ -78,23 +77,22 @@ def _feed(
     requests = next_use.size
     hits = insertions = 0
     for i in range(start, stop):
-        prefetch(words, next_use[min(i + AHEAD, requests - 1)] >> 6)
+        prefetch(uses.level_0, next_use[min(i + AHEAD, requests - 1)] >> 6)
         following = next_use[i]
-        hit = bits.contains(words, i)
+        hit = bits.contains(uses, i)
         admit = True
         if hit:
             hits += 1
-            bits.remove(words, bases, i)
             alive -= 1
         elif alive + dead == lines:
             if dead > 0:
                 admit = not bypass or following < requests
                 dead -= admit
             else:
-                farthest = bits.highest(words, bases)
+                farthest = bits.highest(uses)
                 admit = not bypass or following < farthest
                 if admit:
-                    bits.remove(words, bases, farthest)
+                    bits.remove(uses, farthest)
                     alive -= 1
             insertions += admit
         else:
@@ -102,7 +100,7 @@ def _feed(
             insertions += admit
         if admit:
             if following < requests:
-                bits.insert(words, bases, following)
+                bits.insert(uses, following)
                 alive += 1
             else:
                 dead += 1

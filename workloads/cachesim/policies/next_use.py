@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from workloads.cachesim.policies.engine import Integers, RowIds
+from workloads.cachesim.policies.instructions import AHEAD, prefetch
 from workloads.cachesim.policies.jit import compiled
 from workloads.cachesim.policies.rows import PIECE, checked_rows
 
@@ -28,6 +29,7 @@ def next_uses(ids: Integers, n_rows: int) -> Integers:
 @compiled
 def _fill(rows: RowIds, found: Integers, following: Integers, start: int) -> None:
     for i in range(rows.size - 1, -1, -1):
+        prefetch(following, rows[max(i - AHEAD, 0)])
         row = rows[i]
         found[start + i] = following[row]
         following[row] = start + i

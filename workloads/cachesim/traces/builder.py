@@ -43,6 +43,7 @@ class Samples:
     schema: Schema | None = None  # the first block's counts
     ends_batch: bool = False
     row_numbers: bool = False  # values are row numbers of the table, and not just any ids
+    batch: int | None = None  # samples of each batch, where the block holds several; the last may be smaller
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,10 +179,13 @@ class TraceBuilder:
         if self._bags.size == 0:
             self._bags.append(np.zeros(1, np.int64))
         self._bags.append(bag_ends + self.requests)
+        if block.batch is not None:
+            ends = self.requests + bag_ends[tables - 1 :: tables][block.batch - 1 :: block.batch]
+            self._batch_ends += [end for end in ends.tolist() if end > self.requests]
         self._append(rows, of_table if tables > 1 else None)
         if kept < samples:
             self._limit = self.requests
-        elif block.ends_batch:
+        elif block.ends_batch or block.batch is not None:
             self.end_batch()
 
     def _add_requests(self, block: Requests, place: str) -> None:
@@ -191,7 +195,9 @@ class TraceBuilder:
             values = values[:kept]
             tables = tables if isinstance(tables, int) else tables[:kept]
         if isinstance(tables, int):
-            self._append(self._rows_of(tables, values, place), np.full(len(values), tables, np.int32))
+            rows = self._rows_of(tables, values, place)
+            alone = len(self._factorizers) == 1
+            self._append(rows, None if alone else np.full(rows.size, tables, np.int32))
             return
         rows = np.empty(len(values), np.int32)
         order = np.argsort(tables, kind="stable")
@@ -208,8 +214,12 @@ class TraceBuilder:
         return max(fitting, 1) if self.requests == 0 else fitting
 
     def _append(self, rows: npt.NDArray[np.int32], tables: npt.NDArray[np.int32] | None) -> None:
+        """`tables` [n] of the rows; None while there is only table 0, and then nothing is kept."""
         self._rows.append(rows)
         if tables is not None:
+            while self._tables.size < self.requests:  # until now all were of table 0
+                missing = min(self.requests - self._tables.size, PASS_REQUESTS)
+                self._tables.append(np.zeros(missing, np.int32))
             self._tables.append(tables)
         self.requests += rows.size
 
@@ -252,7 +262,7 @@ class TraceBuilder:
 
 
 class _Buffer:
-    """Appends to an array in memory that grows in place, or to an .npy file."""
+    """Appends to an array in memory that is doubled when full, or to an .npy file."""
 
     def __init__(self, dtype: npt.DTypeLike, path: Path | None) -> None:
         self._dtype, self._path = np.dtype(dtype), path
@@ -267,8 +277,11 @@ class _Buffer:
             self._writer.append(part)
         else:
             if self.size + part.size > self._array.size:
-                # An array that resizes is moved by the system's remapping, not by a copy.
-                self._array.resize(max(self.size + part.size, self._array.size * 3 // 2), refcheck=False)
+                # NumPy asks for large pages when it makes an array, not when it resizes one: the copy costs less than
+                # the faults of small pages, and what is not filled yet takes no memory.
+                grown = np.empty(max(self.size + part.size, self._array.size * 2), self._dtype)
+                grown[: self.size] = self._array[: self.size]
+                self._array = grown
             self._array[self.size : self.size + part.size] = part
         self.size += part.size
 

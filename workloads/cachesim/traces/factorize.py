@@ -1,7 +1,8 @@
 """Dense row numbers for arbitrary ids, one growing hash table for each embedding table, in order of first appearance.
 
-Open addressing with linear probing; hash and row number share a slot, so that a lookup touches one cache line. Memory
-grows with the distinct ids, never with the requests. Strings are told apart by all their bytes, not by a hash alone.
+Open addressing with linear probing; hash and row number share a slot, so that a lookup touches one cache line, which is
+fetched some hundred ids ahead. Memory grows with the distinct ids, never with the requests. Strings are told apart by
+all their bytes, not by a hash alone.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from numba import njit
 
 from harness.api import DataError
+from workloads.cachesim.policies.instructions import prefetch
 
 Integers = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int32]
@@ -20,6 +22,7 @@ Rows = npt.NDArray[np.int32]
 SMALLEST_SLOTS = 1 << 8
 FULL = 0.6  # share of slots in use at which the table grows
 MOST_ROWS = (1 << 31) - 1  # a row number is an int32
+TOGETHER = 256  # ids hashed, and their slots fetched, before the first of them is looked up
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,38 +178,49 @@ def _text_hashes(blob: npt.NDArray[np.uint8], starts: Integers, ends: Integers) 
 def _place(hashes: Integers, slots: Integers) -> None:
     """Enters rows 0, 1, … with these hashes into empty slots. A slot holds the hash and the row."""
     mask = slots.size // 2 - 1
-    for row in range(hashes.size):
-        place = hashes[row] & mask
-        while slots[2 * place + 1] >= 0:
-            place = (place + 1) & mask
-        slots[2 * place] = hashes[row]
-        slots[2 * place + 1] = row
+    for start in range(0, hashes.size, TOGETHER):
+        stop = min(start + TOGETHER, hashes.size)
+        for row in range(start, stop):
+            prefetch(slots, 2 * (hashes[row] & mask))
+        for row in range(start, stop):
+            place = hashes[row] & mask
+            while slots[2 * place + 1] >= 0:
+                place = (place + 1) & mask
+            slots[2 * place] = hashes[row]
+            slots[2 * place + 1] = row
 
 
 @njit(cache=True, nogil=True)
 def _add_integers(
-    ids: Integers, rows: Rows, start: int, slots: Integers, keys: Integers, count: int, limit: int
+    ids: Integers, rows: Rows, done: int, slots: Integers, keys: Integers, count: int, limit: int
 ) -> tuple[int, int]:
-    """Goes on from `start` until the ids end or a new one finds `limit` rows; the hash is a bijection of the id."""
+    """Goes on from `done` until the ids end or a new one finds `limit` rows; the hash is a bijection of the id."""
     mask = slots.size // 2 - 1
-    for i in range(start, ids.size):
-        value = _mix(ids[i])
-        place = value & mask
-        while True:
-            row = slots[2 * place + 1]
-            if row < 0:
-                if count >= limit:
-                    return i, count
-                slots[2 * place] = value
-                slots[2 * place + 1] = count
-                keys[count] = ids[i]
-                rows[i] = count
-                count += 1
-                break
-            if slots[2 * place] == value:
-                rows[i] = row
-                break
-            place = (place + 1) & mask
+    hashes = np.empty(TOGETHER, np.int64)
+    for start in range(done, ids.size, TOGETHER):
+        together = min(TOGETHER, ids.size - start)
+        for k in range(together):
+            hashes[k] = _mix(ids[start + k])
+        for k in range(together):
+            prefetch(slots, 2 * (hashes[k] & mask))
+        for k in range(together):
+            value = hashes[k]
+            place = value & mask
+            while True:
+                row = slots[2 * place + 1]
+                if row < 0:
+                    if count >= limit:
+                        return start + k, count
+                    slots[2 * place] = value
+                    slots[2 * place + 1] = count
+                    keys[count] = ids[start + k]
+                    rows[start + k] = count
+                    count += 1
+                    break
+                if slots[2 * place] == value:
+                    rows[start + k] = row
+                    break
+                place = (place + 1) & mask
     return ids.size, count
 
 

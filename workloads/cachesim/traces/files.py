@@ -11,14 +11,13 @@ import gzip
 import importlib
 import io
 import lzma
-import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from harness.api import DataError, UnavailableError
+from harness.api import DataError, UnavailableError, matches
 from harness.errors import did_you_mean
 
 Progress = Callable[[int, int], None]  # bytes read so far, bytes in all, as the file lies on disk
@@ -49,11 +48,7 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
         if path.exists() or not glob.has_magic(str(pattern)):
             found.append(path)
             continue
-        matches = sorted((Path(each) for each in glob.glob(str(pattern), recursive=True)), key=_natural)  # noqa: PTH207
-        files = [each for each in matches if each.is_file()]
-        if not files:
-            raise DataError(f"no file matches {str(pattern)!r}", hint="check the pattern; quote it for the shell")
-        found += files
+        found += matches(pattern)
     for path in found:
         check_file(path)
     return found
@@ -223,7 +218,7 @@ class _ZstdStream:
         except ImportError as error:
             raise UnavailableError(
                 f"{path} is packed with zstd, and the package zstandard is not installed",
-                hint="pip install zstandard, or unpack the file with zstd -d",
+                hint="pip install 'recbench[traces]', or unpack the file with zstd -d",
             ) from error
         self._raw, self._damaged = raw, damaged
         self._frame: Any = None
@@ -248,8 +243,3 @@ class _ZstdStream:
                 self._packed, self._frame = self._frame.unused_data, None
         part, self._ready = self._ready[:size], self._ready[size:]
         return part
-
-
-def _natural(path: Path) -> list[tuple[int, int, str]]:
-    """day_2 before day_10."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", str(path)) if part]

@@ -135,8 +135,17 @@ def read_trace(
     return builder.finish(source, schema=schema, batch_size=options.batch_size)
 
 
-def open_trace(patterns: Sequence[str | Path], options: ReadOptions | None = None, *, cache_root: Path) -> Trace:
-    """As `read_trace`, from the cache when the files were read with the same options before; mapped, not held."""
+def open_trace(
+    patterns: Sequence[str | Path],
+    options: ReadOptions | None = None,
+    *,
+    cache_root: Path,
+    waiting: Callable[[], None] | None = None,
+) -> Trace:
+    """As `read_trace`, from the cache when the files were read with the same options before; mapped, not held.
+
+    While another process reads them, `waiting` is called twice a second.
+    """
     options = options if options is not None else ReadOptions()
     _check(options)
     paths = find_files(patterns)
@@ -165,7 +174,8 @@ def open_trace(patterns: Sequence[str | Path], options: ReadOptions | None = Non
             "source": trace.source,
         }
 
-    return _mapped(cached(cache_root, key, build, needed_bytes=4 * estimate_requests(paths, options)))
+    needed = 4 * estimate_requests(paths, options)
+    return _mapped(cached(cache_root, key, build, needed_bytes=needed, waiting=waiting))
 
 
 def estimate_requests(patterns: Sequence[str | Path], options: ReadOptions | None = None) -> int:
@@ -179,7 +189,7 @@ def estimate_requests(patterns: Sequence[str | Path], options: ReadOptions | Non
 
 def memory_bytes(requests: int, unique: int, *, tables: int = 1, bags: int = 0, mapped: bool = False) -> int:
     """Bytes that reading takes at most for so many requests, distinct rows and bags; less the requests if mapped."""
-    held = 0 if mapped else requests * (4 if tables == 1 else 8) * 3 // 2 + 8 * bags
+    held = 0 if mapped else requests * (4 if tables == 1 else 8) * 2 + 8 * bags
     return held + BUILDER_BYTES_PER_ROW * unique
 
 

@@ -32,7 +32,7 @@ def read_parquet(path: Path, options: ReadOptions) -> Iterator[Samples]:
         parquet: Any = importlib.import_module("pyarrow.parquet")
     except ImportError as error:
         raise UnavailableError(
-            f"{path} is a Parquet file, and pyarrow is not installed", hint="pip install pyarrow"
+            f"{path} is a Parquet file, and pyarrow is not installed", hint="pip install 'recbench[traces]'"
         ) from error
     try:
         with parquet.ParquetFile(path) as file:

@@ -27,6 +27,24 @@ PIECE_REQUESTS = 1 << 20
 NEVER = -1  # oracleGeneral: the object is not accessed again
 
 
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears complete or not at all; its folder is made. Raises RunFailed where it cannot be written."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise RunFailed(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
 def write_npz(trace: Trace, path: Path) -> None:
     """The whole trace, uncompressed, as NumPy arrays and a description in JSON; `read_trace` reads it back."""
     about = {
@@ -47,7 +65,7 @@ def write_npz(trace: Trace, path: Path) -> None:
         "key_text": trace.keys.text,
         "key_text_offsets": trace.keys.text_offsets,
     }
-    with _atomic(path) as file:
+    with whole_file(path) as file:
         np.savez(file, allow_pickle=False, **{name: array for name, array in arrays.items() if array is not None})
 
 
@@ -61,7 +79,7 @@ def write_oracle_general(trace: Trace, path: Path) -> None:
     own_ids = trace.tables == 1 and not trace.keys.textual[0]
     known = all(table.dim is not None and table.dtype is not None for table in trace.schema.tables)
     sizes = trace.row_bytes().astype(np.uint32) if known else None
-    with _atomic(path) as file:
+    with whole_file(path) as file:
         for start in range(0, trace.requests, PIECE_REQUESTS):
             ids = trace.ids[start : start + PIECE_REQUESTS]
             place = np.arange(start, start + ids.size)
@@ -80,6 +98,17 @@ def write_recmg(trace: Trace, path: Path, start: int = 0, stop: int | None = Non
 
     Raises UsageError where that cannot hold the trace: more than 999 tables, or ids that are no row numbers.
     """
+    encoded = recmg_numbers(trace)
+    of_row = trace.table_of_row()
+    with whole_file(path) as file:
+        for first in range(start, trace.requests if stop is None else stop, PIECE_REQUESTS):
+            ids = trace.ids[first : min(first + PIECE_REQUESTS, trace.requests if stop is None else stop)]
+            pairs = zip(of_row[ids].tolist(), encoded[ids].tolist(), strict=True)
+            file.write("".join([f"{table}, {row}\n" for table, row in pairs]).encode())
+
+
+def recmg_numbers(trace: Trace) -> npt.NDArray[np.int64]:
+    """[R] row * 1000 + table of each row. Raises UsageError as `write_recmg` does."""
     if trace.tables >= RECMG_STRIDE:
         raise UsageError(
             f"the trace has {trace.tables} tables, the text layout holds at most {RECMG_STRIDE - 1}",
@@ -89,13 +118,7 @@ def write_recmg(trace: Trace, path: Path, start: int = 0, stop: int | None = Non
         raise UsageError("the ids are strings or negative, the text layout holds row numbers", hint="write npz instead")
     if trace.unique and int(trace.keys.integers.max()) >= (1 << 63) // RECMG_STRIDE:
         raise UsageError(f"an id times {RECMG_STRIDE} does not fit 64 bits", hint="write npz instead")
-    of_row = trace.table_of_row().astype(np.int64)
-    encoded = trace.keys.integers * RECMG_STRIDE + of_row
-    with _atomic(path) as file:
-        for first in range(start, trace.requests if stop is None else stop, PIECE_REQUESTS):
-            ids = trace.ids[first : min(first + PIECE_REQUESTS, trace.requests if stop is None else stop)]
-            pairs = zip(of_row[ids].tolist(), encoded[ids].tolist(), strict=True)
-            file.write("".join([f"{table}, {row}\n" for table, row in pairs]).encode())
+    return trace.keys.integers * RECMG_STRIDE + trace.table_of_row()
 
 
 def next_access(ids: npt.NDArray[np.int32], unique: int) -> npt.NDArray[np.int64]:
@@ -110,20 +133,3 @@ def _next_access(ids: npt.NDArray[np.int32], seen: npt.NDArray[np.int64], follow
     for i in range(ids.size - 1, -1, -1):
         following[i] = seen[ids[i]]
         seen[ids[i]] = i
-
-
-@contextlib.contextmanager
-def _atomic(path: Path) -> Iterator[IO[bytes]]:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise RunFailed(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()

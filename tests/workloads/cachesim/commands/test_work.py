@@ -10,43 +10,18 @@ import numpy as np
 import pytest
 
 from harness.errors import UsageError
-from harness.settings import build
+from harness.registry import load
+from tests.workloads.cachesim.commands.support import carry_out, write_bags
 from tests.workloads.cachesim.support import same_trace
-from workloads.cachesim.commands import work
 from workloads.cachesim.commands.description import GROUP
-from workloads.cachesim.generators.registry import generate
 from workloads.cachesim.generators.zipf import reference_zipf
 from workloads.cachesim.traces.formats import read_trace
 from workloads.cachesim.traces.options import ReadOptions
-from workloads.cachesim.traces.writers import write_npz
-
-CONFIGS = {command.name: command.config for command in GROUP.commands}
-
-
-class Job:
-    width = 80
-
-    def __init__(self, folder: Path) -> None:
-        self.cache_dir = folder / "cache"
-        self.said: list[tuple[str, str]] = []
-
-    def progress(self, done, total, unit):
-        assert done >= 0
-
-    def log(self, text, level="info"):
-        self.said.append((level, text))
-
-
-def carry_out(folder: Path, name: str, **values):
-    job = Job(folder)
-    return getattr(work, name)(build(CONFIGS[name], "", values), job), job
 
 
 @pytest.fixture
 def bags(tmp_path: Path):
-    trace = generate("zipf", requests=1200, rows=100, tables=3, pooling=2, batch_size=20)
-    write_npz(trace, tmp_path / "bags.npz")
-    return trace
+    return write_bags(tmp_path)
 
 
 def test_the_description_is_read_without_numpy():
@@ -58,8 +33,7 @@ def test_the_description_is_read_without_numpy():
 
 def test_every_command_has_its_work():
     for command in GROUP.commands:
-        assert command.work == f"{work.__name__}:{command.name}"
-        assert callable(getattr(work, command.name))
+        assert callable(load(command.work, command.name))
         assert set(command.arguments) <= set(command.config.__dataclass_fields__)
 
 

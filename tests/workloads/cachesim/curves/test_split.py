@@ -9,7 +9,7 @@ from harness.errors import UsageError
 from tests.workloads.cachesim.curves.support import SEVERAL, trace_of
 from workloads.cachesim.curves.curve import Curve, complete_curve
 from workloads.cachesim.curves.runs import run_curve
-from workloads.cachesim.curves.split import even_split, split_budget
+from workloads.cachesim.curves.split import even_rows, given_split, split_budget
 from workloads.cachesim.curves.stack import stack_curves
 
 COUNTS = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=7), min_size=1, max_size=4)
@@ -25,6 +25,11 @@ def exact_most_hits(curves, widths, budget):
             for left in range(budget + 1)
         ]
     return best[budget]
+
+
+def even_split(curves, widths, budget):
+    rows = even_rows([curve.unique for curve in curves], widths, budget)
+    return given_split(curves, widths, budget, rows, split_budget(curves, widths, budget).most_hits)
 
 
 def curves_of(counts):

@@ -124,3 +124,17 @@ def test_rows_beyond_the_schema_and_empty_traces_are_refused():
     with pytest.raises(DataError) as error:
         builder.finish("a.pt", schema=described)
     assert refused(error) == "a.pt: table 't0' has 10 rows by its schema, but row 10 is looked up"
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.lists(KEYS, max_size=4)), min_size=1, max_size=8))
+def test_requests_of_one_table_after_another_keep_their_tables(tmp_path_factory, found):
+    """Tables are noted only from the first block on that is not of table 0."""
+    if not any(keys for _, keys in found):
+        found = [*found, (0, [1])]
+    expected = [(table, key) for table, keys in found for key in keys]
+    for folder in (None, tmp_path_factory.mktemp("parts")):
+        builder = TraceBuilder(folder=folder)
+        for table, keys in found:
+            builder.add(Requests(np.array(keys, np.int64), table), "a file")
+        assert lookups(builder.finish("a file")) == expected

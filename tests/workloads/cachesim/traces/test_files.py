@@ -83,7 +83,9 @@ def test_missing_empty_and_folders_are_refused_in_one_sentence(tmp_path):
         tmp_path / "lookup.txt": f"{tmp_path / 'lookup.txt'} does not exist",
         tmp_path / "empty.txt": f"{tmp_path / 'empty.txt'} is empty",
         tmp_path: f"{tmp_path} is a folder, expected a trace",
-        tmp_path / "*.pt": f"no file matches {str(tmp_path / '*.pt')!r}",
+        tmp_path / "*.pt": (
+            f"no file matches {str(tmp_path / '*.pt')!r} in {tmp_path}, which holds empty.txt, lookups.txt"
+        ),
     }
     for path, message in cases.items():
         with pytest.raises(DataError) as error:

@@ -66,4 +66,4 @@ def test_without_pyarrow_the_sentence_says_what_to_install(tmp_path, monkeypatch
     with pytest.raises(UnavailableError) as error:
         read_trace([path])
     assert refused(error) == f"{path} is a Parquet file, and pyarrow is not installed"
-    assert error.value.hint == "pip install pyarrow"
+    assert error.value.hint == "pip install 'recbench[traces]'"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.dashboard.widgets.braille import (
+from harness.report.braille import (
     Canvas,
     Range,
     clock_ticks,
