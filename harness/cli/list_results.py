@@ -37,7 +37,7 @@ COLUMNS: Mapping[str, _Column] = {
     "device": lambda run: run.device + ("" if run.device_kind in (None, "hardware") else f" ({run.device_kind})"),
     "label": lambda run: run.label,
     "profile": lambda run: run.profile or "–",
-    "repeat": lambda run: str(run.repeat),
+    "repeat": lambda run: str(run.repeat + 1),
     "status": lambda run: str(run.status),
     "contended": lambda run: contended_text(str(run.status), run.contended),
     "wall": lambda run: duration(run.wall_s),

@@ -103,7 +103,7 @@ def cell_details(cell: CellRecord) -> tuple[Listing, ...]:
         ("run", "repeat", "seed", "status", "wall", "contended"),
         [
             (
-                short_id(run.id), str(run.repeat), str(run.seed), status_text(str(run.status)), duration(run.wall_s),
+                short_id(run.id), str(run.repeat + 1), str(run.seed), status_text(str(run.status)), duration(run.wall_s),
                 contended_text(str(run.status), run.contended),
             )
             for run in cell.runs

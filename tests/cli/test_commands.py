@@ -184,7 +184,7 @@ def test_profiles_are_listed_shown_and_checked(bench: Bench) -> None:
     assert {one["name"] for one in listed} == {
         "demo", "smoke", "criteo-small", "dlrm-kaggle-cpu", "dlrm-kaggle-cuda", "mindspore-ascend910", "mindspore-gpu",
         "pytorch-ascend", "cachesim-fbgemm", "cachesim-policies", "din-demo", "din-amazon", "din-graphcore-cpu",
-        "graphcore-din",
+        "din-graphcore-ipu",
     }  # fmt: skip
     assert "demo" in bench("profiles").out
     assert "profile demo" in bench("profiles", "show", "demo").out
