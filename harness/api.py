@@ -317,7 +317,10 @@ class Context(Protocol):
         """Says how far a long part of set-up or evaluation is; cheap, rate-limited by the harness."""
 
     def engine(self, **facts: Any) -> None:
-        """Records what was really used: `engine_resolved="eager"`, `compile="off: no C++ compiler"`, …"""
+        """Records what was really used: `engine_resolved="eager"`, `compile="off: no C++ compiler"`, …
+
+        Two names are for people: `warnings`, sentences that must stand beside the numbers, and `settings_to_paste`.
+        """
 
     def log(self, text: str, level: Literal["info", "warning"] = "info") -> None:
         """A line of the run's log."""

@@ -26,6 +26,8 @@ KeyClass = Literal["identity", "subject", "nuisance"]
 ParamClass = Literal["identity", "subject", "free"]  # as `setting(kind=...)` declares them
 
 _DATA_IDENTITY = ("fingerprint", "rows", "rules")
+# Facts of the engine that say something of a result, and do not make it.
+_TOLD = ("work", "warnings", "settings_to_paste")
 # What the measured load of a run is summed up by, and to how many decimals it is worth a word.
 _LOAD = {"load1": 0, "foreign_cpu_share": 1}
 # Follows from the part of the cores that a worker got beside others, which nobody asked about.
@@ -148,7 +150,7 @@ def _iterate(experiment: ExperimentRecord, cell: CellRecord, classes: Mapping[st
         if item.kind == "subject" and item.name not in ("device", "mode"):
             yield Fact(item.name, cell.settings.get(item.name), "subject")
     # The work of a step follows from the parameters, which are asked about themselves.
-    engine = {key: value for key, value in cell.engine.items() if key != "work" and not key.startswith("roofline_")}
+    engine = {key: value for key, value in cell.engine.items() if key not in _TOLD and not key.startswith("roofline_")}
     yield from (Fact(f"engine.{key}", value, "subject") for key, value in flatten(engine).items())
     yield Fact("git_commit", experiment.git_commit, "subject")
     yield Fact("git_dirty", experiment.git_dirty, "subject")

@@ -81,6 +81,10 @@ def experiment_panel(
         title = Text(f"{experiment.command} of {words.counted(len(cells), 'cell')}", style="bold")
         _add(grid, "runs", _runs_text([run for cell in cells for run in cell.runs]))
         _add(grid, "contention", _contention([run for cell in cells for run in cell.runs]))
+        warned = [cell for cell in cells if cell.warnings]
+        if warned:
+            said = f"{words.counted(len(warned), 'cell')} of {len(cells)}, the first: {warned[0].warnings[0]}"
+            _add(grid, "warning", Text(said, style="yellow"))
     if experiment.interleaved:
         _add(grid, "order", Text("interleaved: repeats of the cells alternate in random order"))
     if experiment.shared:
@@ -103,8 +107,8 @@ def cell_details(cell: CellRecord) -> tuple[Listing, ...]:
         ("run", "repeat", "seed", "status", "wall", "contended"),
         [
             (
-                short_id(run.id), str(run.repeat + 1), str(run.seed), status_text(str(run.status)), duration(run.wall_s),
-                contended_text(str(run.status), run.contended),
+                short_id(run.id), str(run.repeat + 1), str(run.seed), status_text(str(run.status)),
+                duration(run.wall_s), contended_text(str(run.status), run.contended),
             )
             for run in cell.runs
         ],
@@ -199,6 +203,10 @@ def _cell_rows(experiment: ExperimentRecord, cell: CellRecord) -> list[tuple[Tex
         add("runs", _runs_text(cell.runs))
     if cell.device_kind not in (None, "hardware"):
         add("device", Text(f"{cell.device_kind}: shown, and never ranked", style="yellow"))
+    for place, warning in enumerate(cell.warnings):
+        add("warning" if place == 0 else "", Text(warning, style="yellow"))
+    for place, line in enumerate(cell.engine.get("settings_to_paste") or ()):
+        add("to paste" if place == 0 else "", Text(str(line)))
     return grid
 
 

@@ -110,6 +110,11 @@ class CellRecord:
     origins: Mapping[str, str] = field(default_factory=dict)
     runs: tuple[RunRecord, ...] = ()
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the numbers must know of them, in the workload's words."""
+        return tuple(str(text) for text in self.engine.get("warnings") or ())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentRecord:

@@ -150,3 +150,9 @@ def test_data_without_a_fingerprint_is_told_apart_by_its_seed():
     a, b = side("A", VALUES, data=unknown), side("B", VALUES, data=unknown, data_seed=1)
     assert keys(found(a, b).refused) == ["data_seed"]
     assert found(side("A", VALUES), side("B", VALUES, data_seed=1)).refused == ()
+
+
+def test_what_the_engine_says_of_a_result_is_no_question():
+    a = side("A", VALUES)
+    told = {**a.cell.engine, "settings_to_paste": ["cache_algorithm=LRU"], "warnings": ["short"]}
+    assert found(a, side("B", VALUES, engine=told)).subject == ()

@@ -150,3 +150,12 @@ def test_details_list_every_run_and_metric() -> None:
     assert "timeout" in text
     assert "no word for 5m" in text
     assert "hit_ratio{table=a}" in text
+
+
+def test_a_warning_and_settings_to_paste_stand_in_the_result() -> None:
+    told = {"warnings": ["the trace is short"], "settings_to_paste": ["cache_sets=3", "load_factor=0.1"]}
+    panel = _panel(experiment(cell(0, run(0), engine=told)))
+    assert "warning        the trace is short" in panel
+    assert "to paste       cache_sets=3" in panel and "load_factor=0.1" in panel
+    several = _panel(experiment(cell(0, run(0)), cell(1, run(1), engine=told)))
+    assert "1 cell of 2, the first: the trace is short" in several

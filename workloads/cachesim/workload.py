@@ -123,9 +123,6 @@ class CacheSimWorkload(BaseWorkload):
             path = self._context.output_dir / MASK_NAME
             _save(path, self._mask)
             self._context.artifact("hit mask", path)
-        if config.granularity == "batch" and (lines := self._advice()):
-            for line in lines:
-                self._context.log(line)
         return metrics
 
     def epoch_samples(self) -> int | None:
@@ -277,24 +274,26 @@ class CacheSimWorkload(BaseWorkload):
         trace, context = self._trace, self._context
         lines = self._lines()
         counted = trace.requests - self._skip
+        warnings = []
+        unused = sum(self._capacities) - trace.unique
+        if unused > 0:
+            warnings.append(
+                f"the capacity of {sum(self._capacities):,} rows is beyond the {trace.unique:,} rows of the trace: "
+                f"{unused:,} lines stay empty"
+            )
+        elif counted < SHORT * sum(lines):
+            warnings.append(
+                f"the trace is short for this cache: {counted:,} requests are counted for {sum(lines):,} lines, so "
+                "filling the cache weighs heavily in the hit ratio"
+            )
+        for text in warnings:
+            context.log(text, "warning")
         context.engine(
             unique_rows=trace.unique,
             warmup_requests=self._skip,
             settings_to_paste=self._advice(),
+            warnings=warnings,
         )
-        unused = sum(self._capacities) - trace.unique
-        if unused > 0:
-            context.log(
-                f"the capacity of {sum(self._capacities):,} rows is beyond the {trace.unique:,} rows of the trace: "
-                f"{unused:,} lines stay empty",
-                "warning",
-            )
-        elif counted < SHORT * sum(lines):
-            context.log(
-                f"the trace is short for this cache: {counted:,} requests are counted for {sum(lines):,} lines, so "
-                "filling the cache weighs heavily in the hit ratio",
-                "warning",
-            )
 
     def _advice(self) -> list[str]:
         config = self._config

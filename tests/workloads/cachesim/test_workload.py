@@ -38,6 +38,11 @@ def logs(events):
     return [(event["level"], event["text"]) for event in events if event.type == "log"]
 
 
+def told(events, name):
+    """The last value of an engine fact."""
+    return [event["values"][name] for event in events if event.type == "engine" and name in event["values"]][-1]
+
+
 def stored(folder: Path, trace) -> Path:
     path = folder / "trace.npz"
     write_npz(trace, path)
@@ -186,6 +191,7 @@ def test_a_cache_beyond_the_trace_and_a_short_trace_are_said(tmp_path: Path):
     assert any(level == "warning" and "lines stay empty" in text for level, text in logs(events))
     _, events = run(tmp_path / "two", requests=500, capacity="90%")
     assert any(level == "warning" and "short for this cache" in text for level, text in logs(events))
+    assert "short for this cache" in told(events, "warnings")[0], "it stands in the result"
     _, events = run(tmp_path / "three", requests=5000, capacity="1%", generator_settings="rows=100")
     assert not [text for level, text in logs(events) if level == "warning"]
 
@@ -194,7 +200,7 @@ def test_the_settings_to_paste_are_those_simulated(tmp_path: Path):
     _, events = run(
         tmp_path, data=stored(tmp_path, two_tables()), granularity="batch", ways=2, capacity="tables:4%", in_flight=2
     )
-    text = "\n".join(line for _, line in logs(events))
+    text = "\n".join(told(events, "settings_to_paste"))
     assert "CacheAlgorithm.LRU, cache_sets=3, prefetch_pipeline=True" in text
     assert "load_factor=0.04" in text
 
