@@ -72,7 +72,9 @@ def identify(trace: Trace, config: CacheSimConfig, data: Path | None, seed: int)
         spec = make_spec(config.generator, requests=config.requests, seed=seed, **config.generator_values())
         return generated_identity(spec, trace.requests)
     digest = hashlib.sha256()
-    for array in (trace.row_base, trace.keys.integers, trace.ids, trace.bag_offsets, trace.batch_starts):
+    keys = trace.keys
+    told = () if keys.text is None else (np.asarray(keys.textual), keys.text, keys.text_offsets)
+    for array in (trace.row_base, keys.integers, trace.ids, trace.bag_offsets, trace.batch_starts, *told):
         digest.update(b"-" if array is None else array.dtype.str.encode() + array.size.to_bytes(8, "little"))
         if array is not None:
             step = _PIECE // array.itemsize

@@ -8,6 +8,7 @@ behind the clock, so that they cost the replay nothing.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -288,6 +289,10 @@ class CacheSimWorkload(BaseWorkload):
             )
         for text in warnings:
             context.log(text, "warning")
+        for name in ("policy_file", "schema"):
+            path = getattr(self._config, name)
+            if path is not None:  # the path alone does not say that the text has changed
+                context.engine(**{f"{name}_sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
         context.engine(
             unique_rows=trace.unique,
             warmup_requests=self._skip,

@@ -45,3 +45,16 @@ def test_the_identity_covers_every_file(days: Path, tmp_path: Path) -> None:
 def test_a_pattern_without_a_file_is_told(days: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no file matches '.*day_\*\.npz' in .*days, which holds day_1\.ids"):
         _load(days / "day_*.npz", tmp_path)
+
+
+def test_rows_of_other_names_are_another_trace(tmp_path: Path) -> None:
+    found = []
+    for name, text in (
+        ("a.txt", "a\nb\na\nc\n"),
+        ("b.txt", "x\ny\nx\nz\n"),
+        ("c.txt", "x\ny\nx\nz\n"),
+        ("d.txt", "1\n2\n1\n3\n"),
+    ):
+        (tmp_path / name).write_text(text)
+        found.append(_load(tmp_path / name, tmp_path)[1])
+    assert found[1] == found[2] and len(set(found)) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from pathlib import Path
@@ -181,8 +182,9 @@ def test_a_policy_of_ones_own(tmp_path: Path):
         "class Never:\n    may_refuse = True\n    def __init__(self, capacity, n_rows): pass\n"
         "    def access(self, row): return False\n"
     )
-    found, _ = run(tmp_path, requests=500, policy="never", policy_file=path)
+    found, events = run(tmp_path, requests=500, policy="never", policy_file=path)
     assert found["hit_ratio"] == 0.0
+    assert told(events, "policy_file_sha256") == hashlib.sha256(path.read_bytes()).hexdigest()
     assert "evictions" not in found
 
 
