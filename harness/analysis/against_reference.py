@@ -41,6 +41,12 @@ def compare_with_reference(a: Side, reference: ReferenceRecord, letter: str) -> 
         raise NothingCompared(
             f"reference {reference.name!r} gives {reference.metric} in {reference.unit}, A ({a.name}) in {metric.unit}"
         )
+    if reference.kind == "ratio" and cell.device_kind in ("stand-in", "emulated"):
+        stage = "a stand-in for" if cell.device_kind == "stand-in" else "an emulated"
+        raise NothingCompared(
+            f"A ({a.name}) ran on {stage} {cell.device}: its {reference.metric} is no measurement of that device, and "
+            "stands beside no published one"
+        )
     values = values_of(runs, reference.metric)
     if not values.n:
         raise NothingCompared(

@@ -483,6 +483,15 @@ def test_a_reference_compares_by_ratio_with_our_own_interval_and_no_verdict():
     assert comparison.design == "reference"
 
 
+@pytest.mark.parametrize("kind", ["stand-in", "emulated"])
+def test_times_of_what_is_no_hardware_stand_beside_no_published_ones(kind):
+    with pytest.raises(NothingCompared, match="its throughput is no measurement of that device"):
+        compare(side("A", [(THROUGHPUT, SLOW)], device_kind=kind), reference())
+    quality = side("A", [(AUC, [0.7, 0.71, 0.72, 0.73, 0.74])], device_kind=kind)
+    published = reference(metric="auc", unit="", value=0.75, kind="difference")
+    assert only(compare(quality, published)).verdict is None
+
+
 def test_a_reference_s_framework_stands_beside_the_one_we_ran_on():
     ours = side("A", [(THROUGHPUT, SLOW)], environment={"packages": {"torch": "2.13.0"}})
     comparison = compare(ours, reference(framework="PyTorch + apex", framework_version="1.8"))
