@@ -58,3 +58,8 @@ def test_rows_of_other_names_are_another_trace(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
         found.append(_load(tmp_path / name, tmp_path)[1])
     assert found[1] == found[2] and len(set(found)) == 3
+
+
+def test_a_schema_that_is_not_there_is_told(days: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"the schema .*none\.csv does not exist"):
+        source.load(CacheSimConfig(schema=tmp_path / "none.csv"), days / "day_1.ids", 0, tmp_path / "cache", None)

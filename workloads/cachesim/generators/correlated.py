@@ -62,6 +62,10 @@ class CorrelatedSpec(GeneratorSpec):
                 hint="raise pooling: the first lookup of a bag follows nothing",
             )
 
+    def distinct_rows(self) -> int:
+        """All of them, where there are lookups enough."""
+        return self.tables * min(self.samples * self.pooling, self.rows)
+
     @property
     def successor_share(self) -> float:
         """The probability q with which a lookup inside a bag is the successor of the one before it."""

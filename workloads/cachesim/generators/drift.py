@@ -7,6 +7,7 @@ windows, each at its own time.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,11 @@ class DriftSpec(GeneratorSpec):
         check_share("turnover", self.turnover, 0.0, 1.0)
         if self.window < 1:
             raise UsageError(f"window must be at least 1, not {self.window}")
+
+    def distinct_rows(self) -> int:
+        """All popular rows, and those that take their places window after window."""
+        draws = self.samples * self.pooling
+        return self.tables * min(draws, math.ceil(self.rows * (1 + self.turnover * (draws / self.window))))
 
 
 def generate_drift(spec: DriftSpec, progress: Progress | None = None) -> Trace:

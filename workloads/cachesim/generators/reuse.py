@@ -7,6 +7,7 @@ honest synthetic stand-in for files of gigabytes; it has their skew, but no burs
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +97,15 @@ class ReuseSpec(GeneratorSpec):
             )
         if self.tables != 1:
             raise UsageError("a reuse histogram describes one table; tables must be 1")
+
+    def distinct_rows(self) -> int:
+        """The share of the source."""
+        histogram = HISTOGRAMS[self.histogram]
+        return math.ceil(self.samples * self.pooling * (histogram.unique / histogram.requests))
+
+    def working_bytes(self) -> int:
+        """The rows and their order, both of all requests, and how often each row comes."""
+        return 20 * self.samples * self.pooling
 
 
 def generate_reuse(spec: ReuseSpec, progress: Progress | None = None) -> Trace:

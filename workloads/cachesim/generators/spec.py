@@ -16,11 +16,14 @@ import numpy.typing as npt
 
 from harness.api import DataIdentity, UsageError
 from workloads.cachesim.traces.builder import Column, Requests, Samples, TraceBuilder
+from workloads.cachesim.traces.formats import memory_bytes as builder_bytes
 from workloads.cachesim.traces.schema import Schema
 from workloads.cachesim.traces.trace import Trace
 
 GENERATOR_VERSION = 1  # raised when any generator's bytes change
 PIECE_REQUESTS = 1 << 20
+PIECE_BYTES_PER_REQUEST = 96  # random words, ranks, ids and rows of a piece being drawn
+BATCH_BYTES = 24  # where a batch starts, and two copies on the way
 
 Integers = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
@@ -60,6 +63,25 @@ class GeneratorSpec:
     @property
     def name(self) -> str:
         return type(self).__name__.removesuffix("Spec").lower()
+
+    def distinct_rows(self) -> int:
+        """About how many rows are looked up, and rather too many than too few; for memory."""
+        return self.samples * self.tables * self.pooling
+
+    def working_bytes(self) -> int:
+        """What a generator holds of all requests at once beside the builder."""
+        return 0
+
+
+def memory_bytes(spec: GeneratorSpec) -> int:
+    """Bytes that making the trace takes at most: what the builder holds, the generator's own, a piece being drawn."""
+    of_sample = spec.tables * spec.pooling
+    requests = spec.samples * of_sample
+    bags = spec.samples * spec.tables if spec.bagged else 0
+    held = builder_bytes(requests, spec.distinct_rows(), tables=spec.tables, bags=2 * bags)  # doubled when full
+    batches = 0 if spec.batch_size is None else BATCH_BYTES * (spec.samples // spec.batch_size + 1)
+    piece = PIECE_BYTES_PER_REQUEST * min(requests, max(PIECE_REQUESTS, of_sample))
+    return held + spec.working_bytes() + batches + piece
 
 
 def check_share(name: str, value: float, low: float, high: float) -> None:

@@ -7,6 +7,7 @@ levels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -89,11 +90,24 @@ class StackSpec(GeneratorSpec):
         if self.tables != 1:
             raise UsageError("stack distances are drawn for one table; tables must be 1")
 
+    def distinct_rows(self) -> int:
+        """The profile's share of first requests, and those deeper than the stack while it fills."""
+        requests, profile = self.samples * self.pooling, self.known_profile
+        share = profile.first / (profile.first + sum(profile.by_distance))
+        return min(requests, math.ceil(requests * share) + (1 << len(profile.by_distance) >> 1))
+
+    def working_bytes(self) -> int:
+        """The slots of the stack: at most four for each row, before and after they are doubled."""
+        return 8 * (BLOCK_SLOTS + 6 * self.distinct_rows())
+
+    @property
+    def known_profile(self) -> StackProfile:
+        return PROFILES[self.profile] if isinstance(self.profile, str) else self.profile
+
 
 def generate_stack(spec: StackSpec, progress: Progress | None = None) -> Trace:
     """A depth beyond the rows seen so far takes a new row, so a short trace has more of them than its profile."""
-    profile = PROFILES[spec.profile] if isinstance(spec.profile, str) else spec.profile
-    return trace_in_order(spec, _pieces(profile, spec.samples * spec.pooling, spec.seed), progress)
+    return trace_in_order(spec, _pieces(spec.known_profile, spec.samples * spec.pooling, spec.seed), progress)
 
 
 def _pieces(profile: StackProfile, requests: int, seed: int) -> Iterator[Integers]:

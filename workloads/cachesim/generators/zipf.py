@@ -8,6 +8,7 @@ lookups.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,12 @@ class ZipfSpec(GeneratorSpec):
         GeneratorSpec.__post_init__(self)
         check_rows(self.rows)
         check_share("exponent", self.exponent, 0.0, LARGEST_EXPONENT)
+
+    def distinct_rows(self) -> int:
+        """As many as the law leads one to expect."""
+        law, draws = zipf_table(self.rows, self.exponent), self.samples * self.pooling
+        of_row = np.array(law.mass, np.float64) / sum(law.mass) / law.width
+        return self.tables * math.ceil(float((law.width * -np.expm1(-draws * of_row)).sum()))
 
 
 def generate_zipf(spec: ZipfSpec, progress: Progress | None = None) -> Trace:

@@ -157,7 +157,10 @@ def open_trace(
         if key not in ("schema", "progress", "scratch", "format")
     }
     rules["format"] = _format(paths, options)
-    schema = None if options.schema is None else hashlib.sha256(options.schema.read_bytes()).hexdigest()
+    schema = None
+    if options.schema is not None:
+        read_schema(options.schema)  # says in a sentence what is wrong with it
+        schema = hashlib.sha256(options.schema.read_bytes()).hexdigest()
     text = json.dumps([READER_VERSION, files, rules, schema], sort_keys=True)
     key = "trace-" + hashlib.sha256(text.encode()).hexdigest()[:32]
     scratch = dataclasses.replace(options, scratch=options.scratch or cache_root)
