@@ -38,9 +38,10 @@ def load(
     another worker reads it."""
     if data is None:
         spec = make_spec(config.generator, requests=config.requests, seed=seed, **config.generator_values())
+        schema = None if config.schema is None else read_schema(config.schema)
         trace = generate_from(spec, progress)
-        if config.schema is not None:
-            trace = replace(trace, schema=read_schema(config.schema).apply(trace.schema))
+        if schema is not None:
+            trace = replace(trace, schema=schema.apply(trace.schema))
         if config.limit is not None:
             trace = first_requests(trace, config.limit)
         return trace if config.batch_size is None else trace.in_batches_of(config.batch_size)

@@ -16,11 +16,18 @@ from workloads.cachesim.commands.description import (
 )
 from workloads.cachesim.commands.shared import check_free, named, read
 from workloads.cachesim.config import CacheSimConfig
-from workloads.cachesim.generators.registry import generate_from, make_spec
-from workloads.cachesim.generators.zipf import REFERENCE_REQUESTS, REFERENCE_SEED, reference_zipf
+from workloads.cachesim.generators.registry import check_memory, generate_from, make_spec
+from workloads.cachesim.generators.zipf import (
+    REFERENCE_BYTES_PER_REQUEST,
+    REFERENCE_REQUESTS,
+    REFERENCE_ROWS,
+    REFERENCE_SEED,
+    reference_zipf,
+)
 from workloads.cachesim.inspect import inspect_trace
 from workloads.cachesim.inspect_report import report_lines
 from workloads.cachesim.sample import SHARD_REQUESTS, Sampled, sample_batches, sample_rows, write_shards
+from workloads.cachesim.traces.formats import BUILDER_BYTES_PER_ROW
 from workloads.cachesim.traces.schema import read_schema
 from workloads.cachesim.traces.trace import Trace
 from workloads.cachesim.traces.writers import write_npz, write_oracle_general, write_recmg
@@ -48,6 +55,7 @@ def convert(config: ConvertConfig, job: Job) -> Answer:
 def generate(config: GenerateConfig, job: Job) -> Answer:
     """A trace from its settings alone."""
     output, form = _target(config.output, config.to, config.force)
+    schema = None if config.schema is None else read_schema(config.schema)
     if config.generator == "reference":
         trace = _reference(config)
     else:
@@ -55,8 +63,8 @@ def generate(config: GenerateConfig, job: Job) -> Answer:
         values |= {} if config.batch_size is None else {"batch_size": config.batch_size}
         spec = make_spec(config.generator, requests=config.requests, seed=config.seed, **values)
         trace = generate_from(spec, lambda done, total: job.progress(done, total, "of the trace"))
-    if config.schema is not None:
-        trace = replace(trace, schema=read_schema(config.schema).apply(trace.schema))
+    if schema is not None:
+        trace = replace(trace, schema=schema.apply(trace.schema))
     _write(trace, output, form)
     return _written(trace, output, form)
 
@@ -98,7 +106,7 @@ def _shards(found: Sampled, config: SampleConfig, folder: Path, job: Job) -> Ans
         replace_all=config.force,
     )
     value = {**_sample_facts(found), "files": [str(path) for path in paths]}
-    return Answer(lines=[f"{len(paths)} shards in {folder}: {_sample_words(found)}"], value=value)
+    return Answer(lines=[f"{counted(len(paths), 'shard')} in {folder}: {_sample_words(found)}"], value=value)
 
 
 def _sampled(found: Sampled, output: Path) -> Answer:
@@ -135,7 +143,9 @@ def _reference(config: GenerateConfig) -> Trace:
             "the reference trace is fixed: neither seed, batch size nor settings can be given", hint="use zipf"
         )
     default = GenerateConfig.__dataclass_fields__["requests"].default
-    return reference_zipf(REFERENCE_REQUESTS if config.requests == default else config.requests)
+    requests = REFERENCE_REQUESTS if config.requests == default else config.requests
+    check_memory(REFERENCE_BYTES_PER_REQUEST * requests + BUILDER_BYTES_PER_ROW * REFERENCE_ROWS, requests)
+    return reference_zipf(requests)
 
 
 def _target(output: Path | None, form: Form | None, force: bool) -> tuple[Path, Form]:
@@ -164,5 +174,5 @@ def _written(trace: Trace, path: Path, form: Form) -> Answer:
         "samples": trace.samples,
         "batches": trace.batches,
     }
-    words = f"{trace.requests:,} requests, {trace.unique:,} rows, {trace.tables:,} tables"
+    words = f"{trace.requests:,} requests, {trace.unique:,} rows, {counted(trace.tables, 'table')}"
     return Answer(lines=[f"{path}: {words}, {path.stat().st_size:,} bytes"], value=facts)

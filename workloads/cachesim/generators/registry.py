@@ -14,7 +14,7 @@ from harness.errors import did_you_mean
 from workloads.cachesim.generators.correlated import CorrelatedSpec, generate_correlated
 from workloads.cachesim.generators.drift import DriftSpec, generate_drift
 from workloads.cachesim.generators.reuse import ReuseSpec, generate_reuse
-from workloads.cachesim.generators.spec import GeneratorSpec, Progress
+from workloads.cachesim.generators.spec import GeneratorSpec, Progress, memory_bytes
 from workloads.cachesim.generators.stack import StackSpec, generate_stack
 from workloads.cachesim.generators.zipf import ZipfSpec, generate_zipf
 from workloads.cachesim.traces.trace import Trace
@@ -29,14 +29,13 @@ class Generator:
     summary: str
     spec: type[GeneratorSpec]
     generate: Callable[..., Trace]
-    request_bytes: int = 32  # of memory for each lookup at the height, measured with one and several tables
 
 
 GENERATORS: Mapping[str, Generator] = {
     each.name: each
     for each in (
         Generator("zipf", "independent lookups with a Zipf law", ZipfSpec, generate_zipf),
-        Generator("reuse", "rows reused as often as in Meta's published histograms", ReuseSpec, generate_reuse, 48),
+        Generator("reuse", "rows reused as often as in Meta's published histograms", ReuseSpec, generate_reuse),
         Generator("stack", "bursts as in a measured trace, by LRU stack distances", StackSpec, generate_stack),
         Generator("correlated", "bags in which one lookup foretells the next", CorrelatedSpec, generate_correlated),
         Generator("drift", "a Zipf law whose popular rows are replaced over time", DriftSpec, generate_drift),
@@ -69,11 +68,16 @@ def generate(name: str, progress: Progress | None = None, **settings: Any) -> Tr
 def generate_from(spec: GeneratorSpec, progress: Progress | None = None) -> Trace:
     """The trace of given settings. Raises UsageError before the first large array where it would not fit in memory."""
     generator = next(each for each in GENERATORS.values() if each.spec is type(spec))
-    needed, free = spec.requests * generator.request_bytes, available_bytes()
+    check_memory(memory_bytes(spec), spec.requests)
+    return generator.generate(spec, progress)
+
+
+def check_memory(needed: int, requests: int) -> None:
+    """UsageError where a trace of so many requests would not fit in memory."""
+    free = available_bytes()
     if needed > free:
         raise UsageError(
-            f"a generated trace of {spec.requests:,} requests needs about {gigabytes(needed)}, {gigabytes(free)} of "
+            f"a generated trace of {requests:,} requests needs about {gigabytes(needed)}, {gigabytes(free)} of "
             "memory are free",
-            hint="choose fewer requests",
+            hint="choose fewer requests: a smaller --requests",
         )
-    return generator.generate(spec, progress)

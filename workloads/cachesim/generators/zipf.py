@@ -30,6 +30,7 @@ from workloads.common.sampling import Scatter, zipf_table
 
 REFERENCE_SEED = 42
 REFERENCE_ROWS = 1_000_000
+REFERENCE_BYTES_PER_REQUEST = 32  # drawn at once: words, ranks, ids, rows
 REFERENCE_REQUESTS = 10_000_000
 REFERENCE_SHA256 = "0b263aee9a1f280d6dc2250517708799d1564a4d9dbdbe9fb290573a723703c5"  # of the ids, little-endian int64
 LARGEST_EXPONENT = 4.0

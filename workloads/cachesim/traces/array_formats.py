@@ -1,7 +1,8 @@
 """Readers of NumPy files: npy, the npz that this package writes, and npz of other hands.
 
 An npz may hold a trace of ours, `indices`/`offsets`/`lengths` (as Meta's files), `keys`/`values`/`lengths` (a
-KeyedJaggedTensor), `X_cat` and `counts` (what facebookresearch/dlrm prepares from Criteo data), or `ids`.
+KeyedJaggedTensor), `X_cat` and `counts` (what facebookresearch/dlrm prepares from Criteo data), `ids`, or one array
+without a name.
 """
 
 from __future__ import annotations
@@ -50,12 +51,15 @@ def read_npz(path: Path, options: ReadOptions) -> Iterator[Block]:
         yield from jagged(arrays, str(path), options)
     elif "X_cat" in names:
         yield from _prepared(arrays, str(path), options)
+    elif names == {"arr_0"}:  # np.savez without a name
+        yield from _blocks_of_array(arrays["arr_0"], f"{path}, arr_0", options)
     elif "ids" in names:
         yield from _blocks_of_array(arrays["ids"], f"{path}, ids", options)
     else:
         raise DataError(
             f"{path} holds the arrays {', '.join(sorted(names)) or 'none'}, none of which is known",
-            hint="expected a trace written by this program, indices/offsets/lengths, keys/values/lengths, X_cat or ids",
+            hint="expected a trace written by this program, indices/offsets/lengths, keys/values/lengths, X_cat, ids or one "
+            "array alone",
         )
 
 
@@ -220,7 +224,9 @@ def _blocks_of_array(
 ) -> Iterator[Block]:
     if array.dtype.kind not in "iuSU":
         raise DataError(f"{place} holds {array.dtype}, expected integers or strings")
-    if array.ndim not in (1, 2) or array.size == 0:
+    if array.size == 0:
+        raise DataError(f"{place} is empty", hint="expected at least one id")
+    if array.ndim not in (1, 2):
         raise DataError(f"{place} has the shape {list(array.shape)}, expected [n] or [n, tables]")
     tables = 1 if array.ndim == 1 else array.shape[1]
     step = max(1, BLOCK_REQUESTS // tables)

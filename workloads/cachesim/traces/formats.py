@@ -118,7 +118,7 @@ def read_trace(
     paths = find_files(patterns)
     name = _format(paths, options)
     schema = read_schema(options.schema) if options.schema is not None else None
-    source = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+    source = _source(paths)
     if name == "npz" and any(is_own_npz(path) for path in paths):
         trace = concatenate([load_trace(path) for path in paths], source)
         if options.limit is not None:
@@ -174,11 +174,10 @@ def open_trace(
             "tables": trace.schema.to_json(),
             "textual": list(trace.keys.textual),
             "arrays": [name for name, array in _arrays(trace).items() if array is not None],
-            "source": trace.source,
         }
 
     needed = 4 * estimate_requests(paths, options)
-    return _mapped(cached(cache_root, key, build, needed_bytes=needed, waiting=waiting))
+    return _mapped(cached(cache_root, key, build, needed_bytes=needed, waiting=waiting), _source(paths))
 
 
 def estimate_requests(patterns: Sequence[str | Path], options: ReadOptions | None = None) -> int:
@@ -242,7 +241,12 @@ def _arrays(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _mapped(entry: CacheEntry) -> Trace:
+def _source(paths: Sequence[Path]) -> str:
+    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+
+
+def _mapped(entry: CacheEntry, source: str) -> Trace:
+    """The cached trace, called by the files of this call: equal ones may have been read under other names."""
     there = set(entry.facts["arrays"])
     arrays = {name: entry.array(name) if name in there else None for name in _ARRAY_NAMES}
     found: dict[str, Any] = arrays
@@ -258,7 +262,7 @@ def _mapped(entry: CacheEntry) -> Trace:
         ),
         bag_offsets=found["bag_offsets"],
         batch_starts=found["batch_starts"],
-        source=entry.facts["source"],
+        source=source,
     )
 
 

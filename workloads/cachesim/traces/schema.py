@@ -167,9 +167,14 @@ def read_schema(path: Path) -> SchemaFile:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise DataError(f"the schema {path} does not exist", hint="check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the schema {path} cannot be read: {error}") from error
+        beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(
+            f"the schema {path} does not exist", hint=did_you_mean(path.name, beside) if beside else "check the path"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"the schema {path} is no text in UTF-8", hint="expected TOML or CSV") from error
+    except OSError as error:
+        raise DataError(f"the schema {path} cannot be read: {error.strerror}") from error
     if path.suffix.lower() == ".toml":
         return _from_toml(path, text)
     if path.suffix.lower() == ".csv":

@@ -67,14 +67,15 @@ def _load(plain: Path, path: Path) -> Any:
             return torch.load(plain, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DataError(
-            f"{path} is no PyTorch file of plain tensors and was not opened",
-            hint=f"expected {EXPECTED}; other objects in a pickle are never loaded",
-            details=[str(error).split("\n")[0]],
+            f"{path} does not hold the expected tensors: it was refused, and nothing in it was executed",
+            hint=f"expected {EXPECTED}; no other object is ever loaded",
         ) from error
-    except (RuntimeError, ValueError, EOFError, OSError, KeyError, AttributeError, ImportError, IndexError) as error:
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or 'it ends early'}") from error
+    except Exception as error:  # what a damaged file makes torch raise is of no certain kind
         raise DataError(
-            f"{path} cannot be read as a PyTorch file: {str(error).splitlines()[0] if str(error) else 'it ends early'}",
-            hint="it is cut short, or of another format",
+            f"{path} cannot be read as a PyTorch file: it is cut short or damaged",
+            hint=f"copy or download it again; expected {EXPECTED}",
         ) from error
 
 
@@ -112,7 +113,10 @@ def _array(value: Any, path: Path) -> npt.NDArray[Any]:
         raise DataError(f"{path} holds {_describe(value)} where a tensor was expected")
     if value.is_floating_point() or value.is_complex() or str(value.dtype) == "torch.bool":
         raise DataError(f"{path} holds a tensor of {value.dtype}, expected integers")
-    array: npt.NDArray[np.int64] = value.detach().numpy()
+    try:
+        array: npt.NDArray[np.int64] = value.detach().numpy()
+    except (RuntimeError, TypeError) as error:  # a sparse one, or one without content
+        raise DataError(f"{path} holds a tensor that is no plain array", hint=f"expected {EXPECTED}") from error
     return array
 
 
