@@ -284,7 +284,8 @@ class CacheSimWorkload(BaseWorkload):
             )
         elif counted < SHORT * sum(lines):
             warnings.append(
-                f"the trace is short for this cache: {counted:,} requests are counted for {sum(lines):,} lines, so "
+                f"the trace is short for this cache: {counted:,} {'request is' if counted == 1 else 'requests are'} "
+                f"counted for {sum(lines):,} {'line' if sum(lines) == 1 else 'lines'}, so "
                 "filling the cache weighs heavily in the hit ratio"
             )
         for text in warnings:

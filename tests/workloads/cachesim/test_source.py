@@ -63,3 +63,21 @@ def test_rows_of_other_names_are_another_trace(tmp_path: Path) -> None:
 def test_a_schema_that_is_not_there_is_told(days: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"the schema .*none\.csv does not exist"):
         source.load(CacheSimConfig(schema=tmp_path / "none.csv"), days / "day_1.ids", 0, tmp_path / "cache", None)
+
+
+def test_a_schema_is_looked_for_before_a_trace_is_generated(tmp_path: Path) -> None:
+    (tmp_path / "sizes.csv").write_text("name\n")
+    with pytest.raises(DataError, match="does not exist") as error:
+        source.load(CacheSimConfig(schema=tmp_path / "sizs.csv", requests=10**15), None, 0, tmp_path / "cache", None)
+    assert error.value.hint == "did you mean 'sizes.csv'?"
+
+
+def test_equal_files_are_each_called_by_their_own_name(tmp_path: Path) -> None:
+    config = CacheSimConfig()
+    for name in ("A/one.txt", "B/two.txt"):
+        path = tmp_path / name
+        path.parent.mkdir()
+        path.write_text("7\n8\n7\n")
+        trace = source.load(config, path, 0, tmp_path / "cache", None)
+        assert trace.source == source.identify(trace, config, path, 0).description == str(path)
+    assert len(list((tmp_path / "cache").glob("trace-*.lock"))) == 1  # the second came from the cache

@@ -24,6 +24,11 @@ def round_byte_text(count: float) -> str:
     return f"{float(number):g} {unit}"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 table`, `3 tables`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def percent(share: float | None, digits: int = 2) -> str:
     return "–" if share is None else f"{share:.{digits}%}".replace("%", " %")
 

@@ -15,6 +15,7 @@ from workloads.cachesim.commands.description import (
     SampleConfig,
 )
 from workloads.cachesim.commands.shared import check_free, named, read
+from workloads.cachesim.commands.text import counted
 from workloads.cachesim.config import CacheSimConfig
 from workloads.cachesim.generators.registry import check_memory, generate_from, make_spec
 from workloads.cachesim.generators.zipf import (

@@ -58,8 +58,8 @@ def read_npz(path: Path, options: ReadOptions) -> Iterator[Block]:
     else:
         raise DataError(
             f"{path} holds the arrays {', '.join(sorted(names)) or 'none'}, none of which is known",
-            hint="expected a trace written by this program, indices/offsets/lengths, keys/values/lengths, X_cat, ids or one "
-            "array alone",
+            hint="expected a trace written by this program, indices/offsets/lengths, keys/values/lengths, X_cat, ids, "
+            "or one array without a name",
         )
 
 

@@ -59,6 +59,19 @@ def test_generate_makes_the_reference_and_nothing_like_it(tmp_path: Path):
         carry_out(tmp_path, "generate", generator="reference", seed=7, output=str(tmp_path / "other.npz"))
 
 
+@pytest.mark.parametrize("generator", ["zipf", "reference"])
+def test_generate_asks_for_memory_first(tmp_path: Path, monkeypatch, generator):
+    monkeypatch.setattr("workloads.cachesim.generators.registry.available_bytes", lambda: 4 * 10**9)
+    with pytest.raises(UsageError, match=r"20,000,000,000 requests needs about .* GB, 4\.00 GB of memory are free"):
+        carry_out(tmp_path, "generate", generator=generator, requests=20_000_000_000, output=str(tmp_path / "x.npz"))
+    assert not (tmp_path / "x.npz").exists()
+
+
+def test_one_table_is_no_tables(tmp_path: Path):
+    answer, _ = carry_out(tmp_path, "generate", requests=10, output=str(tmp_path / "x.npz"))
+    assert " rows, 1 table, " in answer.lines[0]
+
+
 def test_convert_keeps_the_lookups(tmp_path: Path, bags):
     source = [str(tmp_path / "bags.npz")]
     carry_out(tmp_path, "convert", trace=source, output=str(tmp_path / "text.txt"))

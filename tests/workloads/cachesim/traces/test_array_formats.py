@@ -171,3 +171,11 @@ def test_the_head_of_a_real_file_has_true_empty_and_capped_bags():
     assert keys(trace) == indices[: inside[-1]].tolist()
     every = np.diff(offsets)
     assert every.max() == 41 and 0.14 < (every == 0).mean() < 0.16 and 26 < every.mean() < 27
+
+
+def test_one_array_without_a_name_is_the_ids_and_none_is_empty(tmp_path):
+    np.savez(tmp_path / "a.npz", np.array([5, 3, 5]))
+    assert read_trace([tmp_path / "a.npz"]).source_ids().tolist() == [5, 3, 5]
+    np.save(tmp_path / "b.npy", np.array([], np.int64))
+    with pytest.raises(DataError, match=r"b\.npy is empty$"):
+        read_trace([tmp_path / "b.npy"])

@@ -81,3 +81,16 @@ def test_a_table_that_the_trace_lacks_gets_the_nearest_name(tmp_path):
         read_schema(path).apply(Schema((Table("user"), Table("item"))))
     assert refused(error) == f"{path} describes the table 'users', which the trace does not have"
     assert error.value.hint == "did you mean 'user'?"
+
+
+def test_a_schema_that_cannot_be_read_is_one_sentence(tmp_path):
+    (tmp_path / "raw.csv").write_bytes(b"\xff\xfe")
+    (tmp_path / "folder.csv").mkdir()
+    for name, sentence in (
+        ("rw.csv", "does not exist"),
+        ("raw.csv", "is no text in UTF-8"),
+        ("folder.csv", "cannot be read: Is a directory"),
+    ):
+        with pytest.raises(DataError) as error:
+            read_schema(tmp_path / name)
+        assert refused(error) == f"the schema {tmp_path / name} {sentence}"
