@@ -104,16 +104,3 @@ def size_grid(unique: int, points: int = 64, *, smallest: int = 1) -> Integers:
         return np.zeros(0, np.int64)
     grid = np.unique(np.round(np.geomspace(smallest, unique, points)).astype(np.int64)) if points > 1 else np.zeros(0)
     return np.unique(np.append(grid, unique)).astype(np.int64)
-
-
-def one_more_point(curve: Curve, rows: int, row_bytes: int | None = None, points: float = 1.0) -> str:
-    """A sentence: which size buys one more point of hit ratio than `rows` do."""
-    if curve.hit_ratios is None:
-        return f"no requests, so no size of {curve.policy} buys a hit"
-    now = curve.hits_at(rows) / curve.requests
-    wanted = curve.next_point(rows, points)
-    if wanted is None:
-        most = float(np.max(curve.hit_ratios))
-        return f"{rows:,} rows hit {now:.2%}; no size hits {points:g} points more (at most {most:.2%})"
-    price = "" if row_bytes is None else f", {(wanted - rows) * row_bytes:,} bytes more"
-    return f"{rows:,} rows hit {now:.2%}; {wanted:,} rows buy {points:g} points more{price}"

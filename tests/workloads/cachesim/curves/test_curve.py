@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
-from workloads.cachesim.curves.curve import Curve, complete_curve, one_more_point, size_grid
+from workloads.cachesim.curves.curve import Curve, complete_curve, size_grid
 
 
 def known_sizes(sizes, hits, requests=100, unique=50):
@@ -69,10 +69,3 @@ def test_a_grid_without_points_or_from_beyond_the_rows_is_refused():
     with pytest.raises(UsageError, match="smallest size of a curve is 11 rows"):
         size_grid(10, smallest=11)
     assert size_grid(0).size == 0
-
-
-def test_one_more_point_tells_size_and_price():
-    curve = complete_curve("lru", None, np.array([90, 0, 5, 5]))
-    assert one_more_point(curve, 1, 64) == "1 rows hit 0.00%; 2 rows buy 1 points more, 64 bytes more"
-    assert one_more_point(curve, 3) == "3 rows hit 10.00%; no size hits 1 points more (at most 10.00%)"
-    assert one_more_point(complete_curve("lru", None, np.zeros(1, np.int64)), 0).startswith("no requests")
